@@ -1,0 +1,95 @@
+"""The HTTP door: FATE Flow's style of ``*_app.py`` with a ``manager``. A view loads, calls one function, answers."""
+import logging
+from typing import Any, Callable, Dict, List, NoReturn, Tuple
+
+from flask import Blueprint, Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath
+from fate_ext_plugin.fence import TOKEN_ARGUMENT, Fence
+
+logger = logging.getLogger(__name__)
+PREFIX = "/v1/ext"
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+View = Callable[[], Any]
+
+
+class Door:
+    """A blueprint under :data:`PREFIX` whose every path passes the fence, and whose every error is ours.
+
+    FATE Flow's app answers any exception, werkzeug's own included, with HTTP 200 (contract section 3), so the
+    blueprint handles all of them, and takes every path under its prefix.
+    """
+
+    def __init__(self, fence: Fence) -> None:
+        self.manager = Blueprint("fate_ext", __name__, url_prefix=PREFIX)
+        self._fence = fence
+        self._methods: Dict[str, List[str]] = {}
+        self.manager.register_error_handler(Exception, answer_error)
+        for rule in ("/", "/<path:path>"):
+            self.manager.add_url_rule(rule, "unknown", self._unknown, methods=METHODS)
+
+    def add(self, service: str, methods: List[str], view: View) -> None:
+        """Serve ``/v1/ext/<service>``."""
+        self._methods[service] = methods
+
+        def fenced() -> Any:
+            self._fence.check(
+                service, request.remote_addr, request.headers.getlist("X-Forwarded-For"),
+                request.args.getlist(TOKEN_ARGUMENT))
+            return view()
+        self.manager.add_url_rule(f"/{service}", service, fenced, methods=methods)
+
+    def _unknown(self, path: str = "") -> NoReturn:
+        methods = self._methods.get(path.rstrip("/"))
+        if methods:
+            raise MethodNotAllowed(f"{request.method} is not allowed here; use {' or '.join(methods)}.")
+        raise NoSuchPath("There is no such service. This is fate_ext_plugin.")
+
+
+def refusing_door(reason: str) -> Blueprint:
+    """What is mounted where the plugin can't work: FATE Flow's own 404 is a 200, which ApiReader ignores."""
+    manager = Blueprint("fate_ext", __name__, url_prefix=PREFIX)
+
+    def refuse(path: str = "") -> Tuple[Response, int]:
+        return jsonify(code=50300, message=reason), 503
+    for rule in ("/", "/<path:path>"):
+        manager.add_url_rule(rule, "refuse", refuse, methods=METHODS)
+    return manager
+
+
+def answer_error(error: Exception) -> Tuple[Response, int]:
+    """The one place where an error becomes an answer: code and message, never a ``data``.
+
+    ApiReader dies of a missing ``data`` at once, where it would poll on for hours otherwise (contract section 2).
+    """
+    drain_body()
+    if isinstance(error, ExtError):
+        return jsonify(code=error.code, message=error.message), error.status
+    if isinstance(error, HTTPException):
+        status = error.code or 500
+        return jsonify(code=status * 100, message=f"{error.name}: {error.description}"), status
+    logger.exception("%s %s", request.method, request.path)
+    return jsonify(code=50000, message="Internal error; look at the server's log."), 500
+
+
+def drain_body(most: int = 64 * 2**20) -> None:
+    """Read what the client still sends, up to ``most`` bytes: closing on it would lose our answer on its side."""
+    left = most
+    try:
+        while left > 0:
+            chunk = request.stream.read(min(left, 1 << 16))
+            if not chunk:
+                return
+            left -= len(chunk)
+    except (OSError, ValueError, HTTPException):
+        pass  # the client is gone; there is nobody to answer
+
+
+def create_app(manager: Blueprint) -> Flask:
+    """A Flask app of our own, for ``fate-ext serve``."""
+    app = Flask("fate_ext_plugin", static_folder=None)
+    app.url_map.strict_slashes = False
+    app.register_blueprint(manager)
+    app.register_error_handler(Exception, answer_error)
+    return app

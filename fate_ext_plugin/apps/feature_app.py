@@ -1,0 +1,160 @@
+"""upload, query and download: what ApiReader calls."""
+import json
+import zlib
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple, Union
+
+from flask import Response, jsonify, request, stream_with_context
+
+from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps.upload_body import open_document, request_body_of
+from fate_ext_plugin.errors import DatabaseUnavailable, InvalidRequestBody, UnknownJob
+from fate_ext_plugin.feature import job as states
+from fate_ext_plugin.feature.job import Job
+from fate_ext_plugin.feature.service import FeatureService, Result
+from fate_ext_plugin.schema.feature import (
+    DownloadRequest,
+    QueryAnswer,
+    QueryRequest,
+    UploadAnswer,
+    UploadRequest,
+    load_json,
+)
+
+DOWNLOAD_CHUNK_BYTES = 1 << 18
+# Under nginx's read timeout of 60 s; a blank in front of the JSON keeps the connection alive.
+BEAT_SECONDS = 20.0
+# ApiReader polls for 12 hours at most, so nobody waits longer.
+MAX_WAIT_SECONDS = 43200.0
+# How a body without a length is sent: by the server, or framed by us where it can't.
+Frame = Callable[[Iterable[bytes]], Iterable[bytes]]
+
+
+def add_feature_services(
+    door: Door, service: FeatureService, long_poll_seconds: float, gzip: bool, frame: Optional[Frame]
+) -> None:
+    """:param frame: frames chunks for a server that does not speak chunked transfer itself; None: it does."""
+
+    def upload() -> Any:
+        fields, chunks = open_document(request)
+        body = load_json(UploadRequest, request_body_of(request, fields), "requestBody")
+        job_id = service.upload(body, request.content_length, chunks)
+        return jsonify(UploadAnswer().dump({"code": 0, "message": "success", "data": {"jobId": job_id}}))
+
+    def query() -> Any:
+        job_id = load_json(QueryRequest, request.get_data(cache=False).decode("utf-8", "replace"), "The body")["jobId"]
+        answers = service.hold(job_id, _wait_seconds(long_poll_seconds), BEAT_SECONDS)
+        return _held(answers, job_id)
+
+    def download() -> Any:
+        body = load_json(DownloadRequest, request_body_of(request, request.form), "requestBody")
+        result = service.result(body["jobId"], body.get("sign"))
+        response = Response(mimetype="text/csv")
+        blocks = _blocks(result)
+        if gzip and request.accept_encodings["gzip"] > 0:
+            blocks = _compressed(blocks)
+            response.headers["Content-Encoding"] = "gzip"
+            response.headers["Vary"] = "Accept-Encoding"
+        return _streamed(response, blocks, result.size, frame)
+
+    door.add("upload", ["POST"], upload)
+    door.add("query", ["POST"], query)
+    door.add("download", ["GET", "POST"], download)
+
+
+# -- query -----------------------------------------------------------------------------------------------------------
+
+
+def _wait_seconds(default: float) -> float:
+    """How long to hold a query: the url may say so; the one registered in FATE Flow says "to the end"."""
+    text = request.args.get("wait")
+    if text is None:
+        return default
+    try:
+        seconds = float(text)
+        if not 0 <= seconds <= MAX_WAIT_SECONDS:
+            raise ValueError
+    except ValueError:
+        raise InvalidRequestBody(f"wait must be a number of seconds up to {MAX_WAIT_SECONDS:.0f}.") from None
+    return seconds
+
+
+def _held(answers: Iterator[Job], job_id: str) -> Union[Response, Tuple[Response, int]]:
+    """Answer at once where the job has ended; otherwise stream blanks until it does, then the answer."""
+    try:
+        job = next(answers)
+        following = next(answers, None) if job.active else None
+    except UnknownJob as error:
+        return jsonify(_answer(job_id, "unknown", error.code, error.message))
+    except DatabaseUnavailable as error:
+        # To ApiReader a status other than 200 means: ask again, and "running" keeps it from failing over a missing one.
+        return jsonify(_answer(job_id, states.RUNNING, error.code, error.message)), error.status
+    if following is None:
+        return jsonify(_answer_for(job))
+
+    def stream() -> Iterator[bytes]:
+        last = following
+        try:
+            for last in answers:
+                yield b" "
+        except (UnknownJob, DatabaseUnavailable):
+            pass  # the last known state stands; ApiReader asks again
+        yield json.dumps(_answer_for(last)).encode("ascii")
+    if not following.active:
+        return jsonify(_answer_for(following))
+    return Response(stream_with_context(stream()), mimetype="application/json")
+
+
+def _answer_for(job: Job) -> Dict[str, Any]:
+    if job.active:
+        return _answer(job.job_id, states.RUNNING, 0, "The job waits for its turn." if job.status == states.WAITING
+                       else "The job is running.", job)
+    if job.status == states.SUCCESS:
+        return _answer(job.job_id, states.SUCCESS, 0, f"{job.matched} of {job.ids} IDs have features.", job)
+    if job.status == states.EXPIRED:
+        return _answer(job.job_id, states.EXPIRED, 41001, "The result was deleted; run the FATE job again.", job)
+    return _answer(job.job_id, job.status, job.error_code or 40900, job.error or job.status, job)
+
+
+def _answer(job_id: str, status: str, code: int, message: str, job: Optional[Job] = None) -> Dict[str, Any]:
+    data: Dict[str, Any] = {"jobId": job_id, "status": status, "message": message}
+    if job is not None:
+        data.update(progress=job.progress, ids=job.ids, matched=job.matched, missing=job.missing,
+                    elapsedSeconds=job.elapsed_ms() / 1000)
+    answer: Dict[str, Any] = QueryAnswer().dump({"code": code, "message": message, "status": status, "data": data})
+    return answer
+
+
+# -- download --------------------------------------------------------------------------------------------------------
+
+
+def _blocks(result: Result) -> Iterator[bytes]:
+    """The file; a file shorter than it was aborts the connection, so that it never looks complete."""
+    left = result.size
+    with result.file:
+        while left > 0:
+            block = result.file.read(min(DOWNLOAD_CHUNK_BYTES, left))
+            if not block:
+                raise OSError("the result file is shorter than it was")
+            left -= len(block)
+            yield block
+
+
+def _compressed(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
+    for block in blocks:
+        compressed = compressor.compress(block)
+        if compressed:
+            yield compressed
+    yield compressor.flush()
+
+
+def _streamed(response: Response, blocks: Iterator[bytes], size: int, frame: Optional[Frame]) -> Response:
+    """Chunked for HTTP/1.1, for ApiReader does not notice a body shorter than its Content-Length (contract section 2)."""
+    if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        if "Content-Encoding" not in response.headers:
+            response.content_length = size
+    elif frame is not None:
+        response.headers["Transfer-Encoding"] = "chunked"
+        blocks = iter(frame(blocks))
+    response.response = blocks
+    return response

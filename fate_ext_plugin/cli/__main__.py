@@ -1,0 +1,3 @@
+from fate_ext_plugin.cli import main
+
+main()

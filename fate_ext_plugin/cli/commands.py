@@ -1,0 +1,157 @@
+"""The commands of ``fate-ext``. Each reads the same service_conf.yaml as the server it speaks of."""
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Callable, List, Optional, Tuple
+
+import click
+
+from fate_ext_plugin import __version__
+from fate_ext_plugin.cli.table import table
+from fate_ext_plugin.db.base import date_of
+from fate_ext_plugin.errors import ExtError
+from fate_ext_plugin.settings import Settings, read_settings_file
+
+CONF = click.option("--conf", default="conf/service_conf.yaml", show_default=True, metavar="FILE",
+                    callback=lambda context, parameter, value: Path(value),
+                    help="service_conf.yaml with the section fate_ext_plugin.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+@click.version_option(__version__, prog_name="fate-ext")
+def cli() -> None:
+    """The extension services that FATE Flow calls: feature upload, query and download."""
+
+
+@cli.command()
+@CONF
+def serve(conf: Path) -> None:
+    """Run the services without FATE Flow around them."""
+    from fate_ext_plugin.server import serve as run
+
+    run(read_settings_file(conf))
+
+
+@cli.command()
+@CONF
+@click.option("--flow", required=True, metavar="URL", help="FATE Flow's address, such as http://10.0.0.5:9380.")
+def register(conf: Path, flow: str) -> None:
+    """Register the running services with a FATE Flow on this or another machine."""
+    from fate_ext_plugin.cli.register import register as send
+
+    settings = read_settings_file(conf)
+    for service, url in send(settings, flow):
+        click.echo(f"registered {service} as {url}")
+    click.echo(f"An ApiReader reaches it with server_name: {settings.server_name}")
+
+
+@cli.command()
+@CONF
+def check(conf: Path) -> None:
+    """Say in plain words whether settings, database, sources and disk are usable."""
+    settings = read_settings_file(conf)
+    click.echo(f"ok      settings: {len(settings.views)} view(s): {', '.join(sorted(settings.views))}")
+    problems = 0
+    for name, test in _checks(settings):
+        try:
+            click.echo(f"ok      {name}: {test()}")
+        except ExtError as error:
+            problems += 1
+            click.echo(f"PROBLEM {name}: {error.message}")
+    if problems:
+        sys.exit(1)
+
+
+@cli.group()
+def jobs() -> None:
+    """Look at feature jobs, and cancel them."""
+
+
+@jobs.command("list")
+@CONF
+@AS_JSON
+@click.option("--status", type=click.Choice(["waiting", "running", "success", "failed", "canceled", "expired"]))
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10000))
+def list_jobs(conf: Path, as_json: bool, status: Optional[str], limit: int) -> None:
+    """List the newest feature jobs."""
+    found = _jobs(conf).find(status, limit)
+    if as_json:
+        click.echo(json.dumps([_dict(job) for job in found], indent=2, ensure_ascii=False))
+        return
+    click.echo(table(
+        ["job", "status", "%", "view", "ids", "matched", "seconds", "created", "FATE job"],
+        [[job.job_id, job.status, job.progress, job.view, job.ids, job.matched, f"{job.elapsed_ms() / 1000:.1f}",
+          date_of(job.create_time), job.fate_job_id] for job in found]))
+
+
+@jobs.command()
+@CONF
+@AS_JSON
+@click.argument("job_id")
+def show(conf: Path, as_json: bool, job_id: str) -> None:
+    """Show all that is known of one feature job."""
+    job = _dict(_jobs(conf).get(job_id))
+    if as_json:
+        click.echo(json.dumps(job, indent=2, ensure_ascii=False))
+    else:
+        click.echo(table(["", ""], [[key, value] for key, value in job.items()], header_line=False))
+
+
+@jobs.command()
+@CONF
+@click.argument("job_id")
+def cancel(conf: Path, job_id: str) -> None:
+    """Cancel a waiting or running feature job; its FATE job fails with that reason."""
+    found = _jobs(conf)
+    status = found.get(job_id).status
+    if not found.cancel(job_id):
+        raise ExtError(f"The job can't be canceled any more: it is {status}.")
+    click.echo(f"canceled {job_id}")
+
+
+def _jobs(conf: Path) -> Any:
+    from fate_ext_plugin.cli.database import open_store
+    from fate_ext_plugin.feature.job import Jobs
+
+    return Jobs(open_store(conf))
+
+
+def _dict(job: Any) -> Any:
+    return {
+        "job_id": job.job_id, "status": job.status, "progress": job.progress, "view": job.view,
+        "request": dict(job.request), "id_name": job.id_name, "fate_job_id": job.fate_job_id, "attempt": job.attempt,
+        "ids": job.ids, "matched": job.matched, "missing": job.missing, "upload_bytes": job.upload_bytes,
+        "result_bytes": job.result_bytes, "created": date_of(job.create_time),
+        "started": job.start_time and date_of(job.start_time), "ended": job.end_time and date_of(job.end_time),
+        "elapsed_seconds": job.elapsed_ms() / 1000, "error_code": job.error_code, "error": job.error,
+    }
+
+
+def _checks(settings: Settings) -> List[Tuple[str, Callable[[], str]]]:
+    def disk() -> str:
+        from fate_ext_plugin.feature.storage import Storage
+
+        storage = Storage(settings.data_dir, settings.min_free_bytes)
+        storage.open()
+        storage.secret()
+        storage.require_space(0)
+        return f"{settings.data_dir}, {shutil.disk_usage(settings.data_dir).free // 2**20} MiB free"
+
+    def database() -> str:
+        from fate_ext_plugin.db.base import Store
+        from fate_ext_plugin.db.migration import migrate
+        from fate_ext_plugin.host.standalone import open_database
+
+        store = Store(open_database(settings))
+        store.call(lambda: migrate(store))
+        return type(store.database).__name__
+
+    def view(name: str) -> Callable[[], str]:
+        def test() -> str:
+            settings.views[name].source.inspect()
+            return f"{len(settings.views[name].columns)} columns"
+        return test
+
+    return [("disk", disk), ("database", database), *((f"view {name}", view(name)) for name in sorted(settings.views))]

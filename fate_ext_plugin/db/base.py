@@ -1,0 +1,112 @@
+"""What all models share, and how threads reach the database.
+
+The same models live in FATE Flow's own database (SQLite through APSW 3.9, or pooled MySQL, on peewee 3.9) and in
+one of our own (SQLite, MySQL, PostgreSQL, on any newer peewee). So: no upsert, which FATE Flow redefines for the
+whole process on SQLite, and no window functions or RETURNING, which its SQLite is too old for (contract section 4).
+"""
+import logging
+import time
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, TypeVar
+
+from peewee import BigIntegerField, CharField, Database, InterfaceError, Model, OperationalError, PeeweeException
+
+from fate_ext_plugin.errors import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+BUSY_TRIES = 5
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+class DateField(CharField):
+    """``YYYY-MM-DD HH:MM:SS`` local time as text: APSW binds no datetime."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=19, null=True, **kwargs)
+
+
+def date_of(milliseconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(milliseconds / 1000))
+
+
+class ExtModel(Model):
+    """FATE Flow's four columns, kept by the base as in its ``DataBaseModel``."""
+
+    f_create_time = BigIntegerField(null=True)
+    f_create_date = DateField()
+    f_update_time = BigIntegerField(null=True)
+    f_update_date = DateField()
+
+    @classmethod
+    def create(cls, **values: Any) -> Any:
+        now = now_ms()
+        return super().create(f_create_time=now, f_create_date=date_of(now), **stamped(values))
+
+    @classmethod
+    def change(cls, **values: Any) -> Any:
+        """``update`` that keeps the time of the change."""
+        return cls.update(**stamped(values))
+
+
+def stamped(values: Dict[str, Any]) -> Dict[str, Any]:
+    now = now_ms()
+    return {**values, "f_update_time": now, "f_update_date": date_of(now)}
+
+
+class Store:
+    """A database and the models bound to it. Safe for any number of threads: each call takes and returns a connection."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def bind(self, models: List[Any]) -> None:
+        self.database.bind(models, bind_refs=False, bind_backrefs=False)
+
+    @contextmanager
+    def connection(self) -> Iterator[Database]:
+        """A connection for this thread; one that is already open is used and left open."""
+        opened = self.database.is_closed()
+        if opened:
+            self.database.connect()
+        try:
+            yield self.database
+        finally:
+            if opened:
+                self.database.close()
+
+    def call(self, action: Callable[[], T]) -> T:
+        """Run ``action`` with a connection; once more on a fresh one where the database dropped it.
+
+        ``action`` must be safe to repeat.
+
+        :raises DatabaseUnavailable: the database does not answer.
+        """
+        for attempt in range(BUSY_TRIES):
+            try:
+                with self.connection():
+                    return action()
+            except Exception as error:
+                if not self._passing(error):
+                    raise
+                if attempt == BUSY_TRIES - 1:
+                    logger.error("database unavailable: %s: %s", type(error).__name__, error)
+                    raise DatabaseUnavailable("The database does not answer; look at the server's log.") from error
+                self._drop()
+                time.sleep(0.05 * 4**attempt)
+        raise AssertionError("unreachable")
+
+    def _drop(self) -> None:
+        """Close this thread's connection for good, so that no pool hands it out again."""
+        try:
+            getattr(self.database, "manual_close", self.database.close)()
+        except (PeeweeException, OSError) as error:
+            logger.debug("closing a broken connection: %s", error)
+
+    @staticmethod
+    def _passing(error: Exception) -> bool:
+        """APSW raises errors of its own, which peewee does not translate: BusyError and LockedError pass."""
+        return isinstance(error, (OperationalError, InterfaceError)) or type(error).__name__ in ("BusyError", "LockedError")

@@ -1,0 +1,31 @@
+"""Table ``t_ext_feature_job``: one row a feature job."""
+from peewee import BigIntegerField, CharField, IntegerField, TextField
+
+from fate_ext_plugin.db.base import ExtModel
+
+
+class FeatureJob(ExtModel):
+    """Times in ms since 1970, sizes in bytes, ``f_progress`` in percent, ``f_request`` requestBody as JSON."""
+
+    f_job_id = CharField(max_length=32, primary_key=True)
+    f_fate_job_id = CharField(max_length=64, null=True, index=True)
+    f_status = CharField(max_length=10, index=True)
+    f_owner = CharField(max_length=64, index=True)
+    f_attempt = IntegerField(default=0)
+    f_view = CharField(max_length=64)
+    f_request = TextField()
+    f_id_name = CharField(max_length=255)
+    f_progress = IntegerField(default=0)
+    f_ids = BigIntegerField(null=True)
+    f_matched = BigIntegerField(null=True)
+    f_missing = BigIntegerField(null=True)
+    f_upload_bytes = BigIntegerField(default=0)
+    f_result_bytes = BigIntegerField(null=True)
+    f_start_time = BigIntegerField(null=True)
+    f_end_time = BigIntegerField(null=True)
+    f_elapsed = BigIntegerField(null=True)
+    f_error_code = IntegerField(null=True)
+    f_error = TextField(null=True)
+
+    class Meta:
+        table_name = "t_ext_feature_job"

@@ -1,0 +1,135 @@
+"""Errors of our own: each has a stable code, an HTTP status, and a message that says what to do.
+
+Every error leaves as a 4xx or 5xx, because ApiReader silently ignores a ``code`` other than 0
+that comes with status 200 (FATE Flow 1.11, ``components/api_reader.py``).
+The codes are five digits: the HTTP status, then a running number.
+"""
+
+
+class ExtError(Exception):
+    """Base of all errors that may reach a caller; ``message`` is safe to show."""
+
+    status = 500
+    code = 50000
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidRequestBody(ExtError):
+    """requestBody is missing, broken, duplicated, or holds something undeclared."""
+
+    status, code = 400, 40001
+
+
+class InvalidIdFile(ExtError):
+    """The uploaded document can't be read as one ID a line."""
+
+    status, code = 400, 40002
+
+
+class EmptyUpload(ExtError):
+    """No ID arrived."""
+
+    status, code = 400, 40003
+
+
+class IncompleteUpload(ExtError):
+    """The connection ended before the body did."""
+
+    status, code = 400, 40004
+
+
+class InvalidSign(ExtError):
+    """``sign`` is there but is not the MD5 of the job ID."""
+
+    status, code = 400, 40005
+
+
+class FateJobNotRunning(ExtError):
+    """``job_id`` names no running job of this FATE Flow."""
+
+    status, code = 403, 40302
+
+
+class Forbidden(ExtError):
+    """The fence refused the caller; the reason stands in the log, not in the answer."""
+
+    status, code = 403, 40301
+
+
+class NoSuchPath(ExtError):
+    status, code = 404, 40401
+
+
+class UnknownJob(ExtError):
+    status, code = 404, 40402
+
+
+class NoData(ExtError):
+    """The view is fine, but nothing is stored for these parameters."""
+
+    status, code = 404, 40403
+
+
+class MethodNotAllowed(ExtError):
+    status, code = 405, 40501
+
+
+class ResultNotReady(ExtError):
+    """The job has not ended with success, so there is nothing to download."""
+
+    status, code = 409, 40901
+
+
+class ResultExpired(ExtError):
+    status, code = 410, 41001
+
+
+class UploadTooLarge(ExtError):
+    """More bytes or more IDs than the settings allow."""
+
+    status, code = 413, 41301
+
+
+class UnsupportedBody(ExtError):
+    """A Content-Type that is none of the three forms of an upload."""
+
+    status, code = 415, 41501
+
+
+class InvalidFeature(ExtError):
+    """A source holds something that FATE would misread: a bad value, or two rows for one ID."""
+
+    status, code = 422, 42201
+
+
+class TooManyJobs(ExtError):
+    status, code = 429, 42901
+
+
+class InvalidSettings(ExtError):
+    """The section ``fate_ext_plugin`` can't be used; the message names the key."""
+
+    status, code = 500, 50001
+
+
+class SourceError(ExtError):
+    """A feature view's source can't be read as configured."""
+
+    status, code = 500, 50002
+
+
+class WorkerError(ExtError):
+    """The child process that joins the features ended without an answer."""
+
+    status, code = 500, 50003
+
+
+class DatabaseUnavailable(ExtError):
+    status, code = 503, 50301
+
+
+class DiskFull(ExtError):
+    status, code = 507, 50701

@@ -1,0 +1,168 @@
+"""Feature jobs: their states, and every transition between them as one atomic statement.
+
+    waiting ──► running ──► success ──► expired
+       ▲           │ │
+       └───────────┘ └────► failed
+    (its server died)          waiting, running ──► canceled
+"""
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
+
+from fate_ext_plugin.db.base import Store, now_ms
+from fate_ext_plugin.db.feature_job import FeatureJob
+from fate_ext_plugin.errors import ExtError, UnknownJob
+from fate_ext_plugin.feature.source import Counts
+
+WAITING, RUNNING, SUCCESS, FAILED, CANCELED, EXPIRED = (
+    "waiting", "running", "success", "failed", "canceled", "expired")
+ACTIVE = (WAITING, RUNNING)
+# A job whose server died is run again, but one that takes its server down with it is not run for ever.
+MAX_ATTEMPTS = 3
+MAX_ERROR_LENGTH = 2000
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row of ``t_ext_feature_job`` as a value; times in ms since 1970."""
+
+    job_id: str
+    status: str
+    view: str
+    request: Mapping[str, Any]
+    id_name: str
+    owner: str
+    attempt: int = 0
+    fate_job_id: Optional[str] = None
+    progress: int = 0
+    ids: Optional[int] = None
+    matched: Optional[int] = None
+    missing: Optional[int] = None
+    upload_bytes: int = 0
+    result_bytes: Optional[int] = None
+    create_time: int = 0
+    start_time: Optional[int] = None
+    end_time: Optional[int] = None
+    error_code: Optional[int] = None
+    error: Optional[str] = None
+
+    @property
+    def active(self) -> bool:
+        return self.status in ACTIVE
+
+    def elapsed_ms(self) -> int:
+        """From acceptance to the end, or to now."""
+        return (self.end_time or now_ms()) - self.create_time
+
+
+class Jobs:
+    """All feature jobs, in the database."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, job: Job) -> None:
+        """Accept a job: it waits from here on."""
+        self._store.call(lambda: FeatureJob.create(
+            f_job_id=job.job_id, f_fate_job_id=job.fate_job_id, f_status=WAITING, f_owner=job.owner, f_view=job.view,
+            f_request=json.dumps(job.request, ensure_ascii=False), f_id_name=job.id_name,
+            f_upload_bytes=job.upload_bytes))
+
+    def get(self, job_id: str) -> Job:
+        """:raises UnknownJob: there is none."""
+        rows = self._rows(FeatureJob.f_job_id == job_id)
+        if not rows:
+            raise UnknownJob(f"There is no feature job {job_id[:64]!r} here. Upload the IDs again.")
+        return rows[0]
+
+    def find(self, status: Optional[str] = None, limit: int = 100) -> List[Job]:
+        """The newest jobs first."""
+        condition = (FeatureJob.f_status == status) if status else (FeatureJob.f_job_id != "")
+        return self._rows(condition, FeatureJob.f_create_time.desc(), limit)
+
+    def count_waiting(self) -> int:
+        return self._store.call(lambda: FeatureJob.select().where(FeatureJob.f_status == WAITING).count())
+
+    def next_waiting(self, owner: str) -> Optional[Job]:
+        rows = self._rows((FeatureJob.f_status == WAITING) & (FeatureJob.f_owner == owner),
+                          FeatureJob.f_create_time.asc(), 1)
+        return rows[0] if rows else None
+
+    def statuses(self, job_ids: Iterable[str]) -> Dict[str, str]:
+        wanted = list(job_ids)
+        found: Dict[str, str] = {}
+        # SQLite takes 999 values in one statement at most.
+        for start in range(0, len(wanted), 500):
+            chunk = wanted[start:start + 500]
+            found.update(self._store.call(lambda chunk=chunk: {  # type: ignore[misc]
+                row.f_job_id: row.f_status for row in
+                FeatureJob.select(FeatureJob.f_job_id, FeatureJob.f_status).where(FeatureJob.f_job_id.in_(chunk))}))
+        return found
+
+    def known(self, job_ids: List[str]) -> Set[str]:
+        return set(self.statuses(job_ids))
+
+    def take(self, job: Job) -> bool:
+        """waiting → running; False where another runner was first."""
+        return self._move(job.job_id, (WAITING,), f_status=RUNNING, f_attempt=FeatureJob.f_attempt + 1,
+                          f_start_time=now_ms(), f_progress=0)
+
+    def progress(self, job_id: str, percent: int) -> bool:
+        return self._move(job_id, (RUNNING,), f_progress=percent)
+
+    def succeed(self, job_id: str, counts: Counts, result_bytes: int) -> bool:
+        return self._end(job_id, (RUNNING,), SUCCESS, f_progress=100, f_ids=counts.ids, f_matched=counts.matched,
+                         f_missing=counts.missing, f_result_bytes=result_bytes)
+
+    def fail(self, job_id: str, error: ExtError) -> bool:
+        return self._end(job_id, ACTIVE, FAILED, f_error_code=error.code, f_error=error.message[:MAX_ERROR_LENGTH])
+
+    def cancel(self, job_id: str) -> bool:
+        """False where the job has ended already."""
+        return self._end(job_id, ACTIVE, CANCELED, f_error="The job was canceled by an operator of this site.")
+
+    def expire(self, job_id: str) -> bool:
+        return self._move(job_id, (SUCCESS,), f_status=EXPIRED)
+
+    def put_back(self, job: Job) -> bool:
+        """running → waiting, for a job whose server is going down or died; it keeps ``job.attempt``."""
+        return self._move(job.job_id, (RUNNING,), f_status=WAITING, f_progress=0, f_attempt=job.attempt)
+
+    def owned(self, owner: str, status: str) -> List[Job]:
+        return self._rows((FeatureJob.f_owner == owner) & (FeatureJob.f_status == status))
+
+    def ended_before(self, owner: str, status: str, time_ms: int) -> List[Job]:
+        return self._rows((FeatureJob.f_owner == owner) & (FeatureJob.f_status == status)
+                          & (FeatureJob.f_end_time < time_ms))
+
+    def forget_ended_before(self, owner: str, time_ms: int) -> int:
+        """Delete rows of jobs that left nothing on disk."""
+        return self._store.call(lambda: FeatureJob.delete().where(
+            (FeatureJob.f_owner == owner) & FeatureJob.f_status.in_((FAILED, CANCELED, EXPIRED))
+            & (FeatureJob.f_end_time < time_ms)).execute())
+
+    def _end(self, job_id: str, sources: Iterable[str], status: str, **values: Any) -> bool:
+        now = now_ms()
+        return self._move(job_id, sources, f_status=status, f_end_time=now,
+                          f_elapsed=now - FeatureJob.f_create_time, **values)
+
+    def _move(self, job_id: str, sources: Iterable[str], **values: Any) -> bool:
+        return bool(self._store.call(lambda: FeatureJob.change(**values).where(
+            (FeatureJob.f_job_id == job_id) & FeatureJob.f_status.in_(tuple(sources))).execute()))
+
+    def _rows(self, condition: Any, order: Any = None, limit: Optional[int] = None) -> List[Job]:
+        query = FeatureJob.select().where(condition)
+        if order is not None:
+            query = query.order_by(order)
+        if limit is not None:
+            query = query.limit(limit)
+        return self._store.call(lambda: [_job(row) for row in query])
+
+
+def _job(row: FeatureJob) -> Job:
+    return Job(
+        job_id=row.f_job_id, status=row.f_status, view=row.f_view, request=json.loads(row.f_request),
+        id_name=row.f_id_name, owner=row.f_owner, attempt=row.f_attempt, fate_job_id=row.f_fate_job_id,
+        progress=row.f_progress, ids=row.f_ids, matched=row.f_matched, missing=row.f_missing,
+        upload_bytes=row.f_upload_bytes, result_bytes=row.f_result_bytes, create_time=row.f_create_time,
+        start_time=row.f_start_time, end_time=row.f_end_time, error_code=row.f_error_code, error=row.f_error)

@@ -1,0 +1,237 @@
+"""Runs waiting jobs, each in a child process, and keeps house."""
+import logging
+import os
+import threading
+import time
+from typing import Callable, Dict, Mapping, Optional
+
+from fate_ext_plugin.db.base import now_ms
+from fate_ext_plugin.errors import ExtError, WorkerError
+from fate_ext_plugin.feature import job as states
+from fate_ext_plugin.feature.board import Board
+from fate_ext_plugin.feature.child import Child, Stopped
+from fate_ext_plugin.feature.job import MAX_ATTEMPTS, Job, Jobs
+from fate_ext_plugin.feature.source import Workspace
+from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.feature.view import View
+from fate_ext_plugin.feature.worker import Task
+
+logger = logging.getLogger(__name__)
+TICK_SECONDS = 1.0
+JANITOR_SECONDS = 60.0
+SPARE_SECONDS = 60.0
+# An upload's folder exists a moment before its row does.
+ORPHAN_SECONDS = 3600.0
+
+
+class Runner:
+    """One a server. All its jobs are this ``owner``'s: their files lie in this server's data_dir."""
+
+    def __init__(
+        self, jobs: Jobs, storage: Storage, views: Mapping[str, View], board: Board, owner: str, *,
+        concurrent: int, threads: int, memory_bytes: int, timeout: float, retention: float, history: float,
+    ) -> None:
+        self._jobs, self._storage, self._views, self._board, self._owner = jobs, storage, views, board, owner
+        self._concurrent, self._threads, self._memory_bytes = concurrent, threads, memory_bytes
+        self._timeout, self._retention, self._history = timeout, retention, history
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._running: Dict[str, threading.Event] = {}  # job ID: set when it is to stop
+        self._threads_of_jobs: Dict[str, threading.Thread] = {}
+        self._spare: Optional[Child] = None
+        self._dispatcher = threading.Thread(target=self._dispatch, name="fate-ext-runner", daemon=True)
+
+    def start(self) -> None:
+        """Take up what a predecessor left behind, then begin. Call while owning the storage's lock."""
+        self._storage.clear_incoming()
+        for name in self._storage.remove_orphans(self._jobs.known, 0.0):
+            logger.info("removed files of unknown job %s", name)
+        for job in self._jobs.owned(self._owner, states.RUNNING):
+            self._retry(job)
+        self._dispatcher.start()
+
+    def stop(self) -> None:
+        """Put running jobs back and end their processes."""
+        self._stopping.set()
+        self._wake.set()
+        with self._lock:
+            running, threads = list(self._running.values()), list(self._threads_of_jobs.values())
+        for event in running:
+            event.set()
+        for thread in threads:
+            thread.join(10.0)
+        if self._dispatcher.is_alive():
+            self._dispatcher.join(10.0)
+        self._drop_spare()
+
+    def wake(self) -> None:
+        """There may be a new job, or one to cancel."""
+        self._wake.set()
+
+    def warm_up(self) -> None:
+        """Start a child while the upload of its job still streams in: its start costs a fifth of a second."""
+        with self._lock:
+            if self._spare is None and len(self._running) < self._concurrent:
+                self._spare = self._new_child()
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job here or on another server; False where it has ended."""
+        canceled = self._jobs.cancel(job_id)
+        if canceled:
+            self._board.announce([job_id])
+            self._wake.set()
+        return canceled
+
+    # -- the dispatcher's thread -----------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        last_tick = last_janitor = 0.0
+        while not self._stopping.is_set():
+            try:
+                self._start_waiting()
+                now = time.monotonic()
+                if now - last_tick >= TICK_SECONDS or self._wake.is_set():
+                    last_tick = now
+                    self._wake.clear()
+                    self._look_around()
+                    self._start_waiting()
+                if now - last_janitor >= JANITOR_SECONDS:
+                    last_janitor = now
+                    self.clean()
+            except Exception as error:
+                # The database may be gone for a while; jobs wait in it.
+                logger.error("runner: %s: %s", type(error).__name__, error)
+                self._stopping.wait(TICK_SECONDS)
+            self._wake.wait(TICK_SECONDS)
+
+    def _start_waiting(self) -> None:
+        while len(self._running) < self._concurrent and not self._stopping.is_set():
+            job = self._jobs.next_waiting(self._owner)
+            if job is None:
+                return
+            if self._jobs.take(job):
+                self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        stop = threading.Event()
+        thread = threading.Thread(target=self._run, args=(job, stop), name=f"fate-ext-{job.job_id[:8]}", daemon=True)
+        with self._lock:
+            self._running[job.job_id] = stop
+            self._threads_of_jobs[job.job_id] = thread
+        thread.start()
+
+    def _look_around(self) -> None:
+        """Learn what other processes did: jobs canceled or ended elsewhere, and a row whose runner is gone."""
+        with self._lock:
+            running = dict(self._running)
+        watched = set(self._board.watched()) | set(running)
+        statuses = self._jobs.statuses(watched)
+        self._board.announce(name for name in watched if statuses.get(name) not in states.ACTIVE)
+        for job_id, stop in running.items():
+            if statuses.get(job_id) != states.RUNNING:
+                stop.set()
+        for job in self._jobs.owned(self._owner, states.RUNNING):
+            # A take() whose answer was lost with its connection.
+            if job.job_id not in self._running and job.job_id not in running:
+                self._retry(job)
+        with self._lock:
+            if self._spare and time.monotonic() - self._spare.started > SPARE_SECONDS:
+                self._spare.kill()
+                self._spare = None
+
+    def clean(self) -> None:
+        """The janitor: expire results, forget old rows, remove files that no row knows."""
+        before = now_ms() - int(self._retention * 1000)
+        for job in self._jobs.ended_before(self._owner, states.SUCCESS, before):
+            if self._jobs.expire(job.job_id):
+                self._storage.forget(job.job_id)
+        self._jobs.forget_ended_before(self._owner, now_ms() - int(self._history * 1000))
+        for name in self._storage.remove_orphans(self._jobs.known, ORPHAN_SECONDS):
+            logger.info("removed files of unknown job %s", name)
+
+    # -- a job's thread --------------------------------------------------------------------------------------------
+
+    def _run(self, job: Job, stop: threading.Event) -> None:
+        started = time.monotonic()
+        try:
+            self._join(job, stop)
+        except Stopped:
+            if self._stopping.is_set():
+                self._jobs.put_back(job)  # as it was before this run, which does not count
+            else:
+                self._storage.forget(job.job_id)
+        except ExtError as error:
+            self._fail(job, error)
+        except Exception as error:
+            logger.exception("job %s", job.job_id)
+            self._fail(job, WorkerError(f"The job failed: {type(error).__name__}; look at the server's log."))
+        finally:
+            with self._lock:
+                self._running.pop(job.job_id, None)
+                self._threads_of_jobs.pop(job.job_id, None)
+            self._board.announce([job.job_id])
+            self._wake.set()
+            logger.info("job %s: %.1f s", job.job_id, time.monotonic() - started)
+
+    def _join(self, job: Job, stop: threading.Event) -> None:
+        view = self._views.get(job.view)
+        if view is None:
+            raise WorkerError(f"The view {job.view!r} is no longer configured.")
+        scratch = self._storage.scratch(job.job_id)
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        part = self._storage.result_part(job.job_id)
+        work = Workspace(
+            ids_path=self._storage.ids(job.job_id), result_path=part, scratch=scratch, id_name=job.id_name,
+            threads=self._threads, memory_bytes=self._memory_bytes)
+        counts = self._take_child().run(
+            Task(view.source, view.join(job.request), work), self._timeout, self._progress_of(job), stop.is_set)
+        result = self._storage.result(job.job_id)
+        os.replace(part, result)
+        if self._jobs.succeed(job.job_id, counts, result.stat().st_size):
+            self._storage.clear_work(job.job_id)
+        else:
+            self._storage.forget(job.job_id)  # canceled in the last moment
+
+    def _progress_of(self, job: Job) -> Callable[[int], None]:
+        last = [0.0, 0.0]
+
+        def progress(percent: int) -> None:
+            now = time.monotonic()
+            if percent > last[0] and now - last[1] >= 1.0:
+                last[:] = percent, now
+                self._jobs.progress(job.job_id, percent)
+        return progress
+
+    def _take_child(self) -> Child:
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare and spare.alive:
+            return spare
+        if spare:
+            spare.kill()
+        return self._new_child()
+
+    def _new_child(self) -> Child:
+        return Child(self._storage.child_log())
+
+    def _drop_spare(self) -> None:
+        with self._lock:
+            if self._spare:
+                self._spare.kill()
+            self._spare = None
+
+    def _fail(self, job: Job, error: ExtError) -> None:
+        logger.error("job %s of view %s failed: %s", job.job_id, job.view, error.message)
+        self._jobs.fail(job.job_id, error)
+        self._storage.forget(job.job_id)
+
+    def _retry(self, job: Job) -> None:
+        """A job that was running when its server died."""
+        if job.attempt >= MAX_ATTEMPTS:
+            self._fail(job, WorkerError(f"The server ended {job.attempt} times while it ran this job."))
+        elif not self._storage.ids(job.job_id).exists():
+            self._fail(job, WorkerError("The job's ID file is gone."))
+        else:
+            logger.warning("job %s: its server ended while it ran; it waits again", job.job_id)
+            self._jobs.put_back(job)

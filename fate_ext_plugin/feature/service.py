@@ -1,0 +1,151 @@
+"""What the feature service does, without HTTP: accept an upload, tell how it goes, hand out the result."""
+import hashlib
+import hmac
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optional
+
+from fate_ext_plugin.errors import (
+    FateJobNotRunning,
+    InvalidSign,
+    ResultExpired,
+    ResultNotReady,
+    TooManyJobs,
+    UploadTooLarge,
+)
+from fate_ext_plugin.feature import job as states
+from fate_ext_plugin.feature.board import Board
+from fate_ext_plugin.feature.id_file import IdFile
+from fate_ext_plugin.feature.job import Job, Jobs
+from fate_ext_plugin.feature.runner import Runner
+from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.feature.view import choose_view
+from fate_ext_plugin.settings import Settings
+
+# None: this host can't tell.
+FateJobRunning = Callable[[str], Optional[bool]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """An open feature file; a reader keeps it even if it expires meanwhile."""
+
+    file: BinaryIO
+    size: int
+
+
+class FeatureService:
+    """Upload, query and download, as FATE Flow's ApiReader means them (contract sections 1 and 2)."""
+
+    def __init__(
+        self, settings: Settings, jobs: Jobs, storage: Storage, runner: Runner, board: Board, owner: str,
+        fate_job_running: FateJobRunning,
+    ) -> None:
+        self._settings, self._jobs, self._storage, self._runner = settings, jobs, storage, runner
+        self._board, self._owner, self._fate_job_running = board, owner, fate_job_running
+
+    def upload(self, body: Mapping[str, Any], length: Optional[int], chunks: Iterable[bytes]) -> str:
+        """Accept an ID file as a new job and return its job ID.
+
+        :param body: requestBody, already of the right types.
+        :param length: bytes to come, where known.
+        :param chunks: the document as it arrives.
+        :raises ExtError: any of them; nothing is left behind.
+        """
+        check_sign(body.get("job_id"), body.get("sign"))
+        view = choose_view(self._settings.views, self._settings.default_view, body.get("view"))
+        view.source.check(view.join(body))
+        self._check_fate_job(body.get("job_id"))
+        if self._jobs.count_waiting() >= self._settings.max_waiting_jobs:
+            raise TooManyJobs(
+                f"{self._settings.max_waiting_jobs} jobs are waiting already (max_waiting_jobs); try again later.")
+        if length is not None:
+            self._check_size(length)
+            self._storage.require_space(length)
+        self._runner.warm_up()
+        job_id = uuid.uuid4().hex
+        with self._storage.receive(job_id) as target:
+            id_file = IdFile(
+                target, has_header=body.get("head"), header_names=(*self._settings.header_names, view.id_column),
+                default_name=view.id_column, max_ids=self._settings.max_ids)
+            received = 0
+            for chunk in chunks:
+                received += len(chunk)
+                self._check_size(received)
+                id_file.write(chunk)
+            id_file.finish()
+        try:
+            self._jobs.add(Job(
+                job_id=job_id, status=states.WAITING, view=view.name, owner=self._owner, id_name=id_file.id_name,
+                request={key: value for key, value in body.items() if key not in ("sign", "job_id", "view", "head")},
+                fate_job_id=body.get("job_id"), upload_bytes=received))
+        except BaseException:
+            self._storage.forget(job_id)
+            raise
+        self._runner.wake()
+        return job_id
+
+    def query(self, job_id: str) -> Job:
+        return self._jobs.get(job_id)
+
+    def hold(self, job_id: str, seconds: float, beat: float) -> Iterator[Job]:
+        """Yield the job every ``beat`` seconds, and a last time when it ended or ``seconds`` passed.
+
+        With too many queries held, or a job that has ended, the first is the last.
+        """
+        deadline = time.monotonic() + seconds
+        with self._board.wait_for(job_id) as ended:
+            while True:
+                # Looked at after waiting began, so that no end is missed.
+                job = self._jobs.get(job_id)
+                left = deadline - time.monotonic()
+                yield job
+                if ended is None or not job.active or left <= 0:
+                    return
+                ended.wait(min(beat, left))
+
+    def result(self, job_id: str, sign: Optional[str]) -> Result:
+        """Open the feature file.
+
+        :raises InvalidSign: ``sign`` is given and wrong.
+        :raises UnknownJob, ResultNotReady, ResultExpired: there is no file, and why.
+        """
+        check_sign(job_id, sign)
+        job = self._jobs.get(job_id)
+        if job.status == states.EXPIRED:
+            raise ResultExpired("The result was deleted after result_retention_seconds; run the FATE job again.")
+        if job.status != states.SUCCESS:
+            raise ResultNotReady(f"The feature job is {job.status}, so there is nothing to download. {job.error or ''}".strip())
+        try:
+            file = open(self._storage.result(job_id), "rb", buffering=0)  # noqa: SIM115 - the caller closes it
+        except FileNotFoundError:
+            raise ResultExpired("The result is no longer on disk; run the FATE job again.") from None
+        return Result(file, int(job.result_bytes or 0))
+
+    def _check_fate_job(self, fate_job_id: Optional[str]) -> None:
+        if not self._settings.verify_job:
+            return
+        running = self._fate_job_running(fate_job_id or "")
+        if running is False:
+            raise FateJobNotRunning(
+                f"job_id {str(fate_job_id)[:64]!r} is no running job of this FATE Flow. An ApiReader of FATE Flow 1.11 "
+                "sends it; for uploads by other programs set verify_job: false.")
+
+    def _check_size(self, size: int) -> None:
+        if size > self._settings.max_upload_bytes:
+            raise UploadTooLarge(
+                f"The upload is larger than max_upload_bytes ({self._settings.max_upload_bytes}). Split the ID table, "
+                "or raise the setting.")
+
+
+def check_sign(job_id: Optional[str], sign: Optional[str]) -> None:
+    """``sign`` is the MD5 of the job ID, as FATE Flow 1.11 makes it: a checksum, no proof of identity.
+
+    :raises InvalidSign: it is given and differs.
+    """
+    if sign is None:
+        return
+    expected = hashlib.md5((job_id or "").encode("utf-8")).hexdigest()
+    if not hmac.compare_digest(expected.encode(), sign.encode("utf-8", "surrogatepass")):
+        raise InvalidSign("sign is not the MD5 of the job ID; send what FATE Flow's ApiReader sends, or leave it out.")

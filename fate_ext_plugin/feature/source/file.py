@@ -1,0 +1,172 @@
+"""Source ``file``: Parquet or CSV files on disk, joined by DuckDB."""
+import glob
+import os
+import re
+from pathlib import Path
+from string import Formatter
+from typing import Any, Dict, List, Mapping
+
+import duckdb
+from marshmallow import Schema, ValidationError, fields, validate
+
+from fate_ext_plugin.errors import InvalidRequestBody, NoData, SourceError
+from fate_ext_plugin.feature import duck
+from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace
+
+INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+# A value becomes one part of a path: never a separator, a parent, a hidden file or a wildcard.
+SAFE_PART = re.compile(r"[^\W.~-][\w.=@+-]*")
+WILDCARDS = re.compile(r"[*?\[\]{}]")
+
+
+class FileSchema(Schema):
+    path = fields.String(required=True, validate=validate.Length(min=1), metadata={
+        "help": "files to read: a path with {parameter} placeholders and * wildcards (** for folders in folders); "
+                "a relative one starts beside service_conf.yaml's folder"})
+    format = fields.String(load_default=None, validate=validate.OneOf(["parquet", "csv"]), metadata={
+        "help": "parquet or csv; default: by the end of the path"})
+    delimiter = fields.String(load_default=",", validate=validate.Length(equal=1), metadata={"help": "of CSV files"})
+
+
+class FileSource(Source):
+    settings_schema = FileSchema
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        from fate_ext_plugin.schema.settings import base_dir
+
+        self._template = str(base_dir.get() / options["path"])
+        self._format = options["format"] or _format_of(self._template)
+        self._delimiter = options["delimiter"]
+
+    def check_parameters(self, parameters: Mapping[str, Any]) -> None:
+        try:
+            placeholders = {name for _, name, spec, conversion in Formatter().parse(self._template) if name is not None}
+        except ValueError as error:
+            raise ValidationError(f"path: {error}.", "source") from None
+        fills = {name for name, parameter in parameters.items() if parameter.column is None}
+        if placeholders - fills:
+            raise ValidationError(
+                f"The path's placeholders {', '.join(sorted(placeholders - fills))} are no parameters "
+                "(declare each, without a column).", "source")
+        if fills - placeholders:
+            raise ValidationError(
+                f"{', '.join(sorted(fills - placeholders))}: neither in the source's path as {{name}} nor given a column.",
+                "parameters")
+        for name in fills:
+            if not parameters[name].required and parameters[name].default is None:
+                raise ValidationError(f"{name}: fills the path, so it needs required: true or a default.", "parameters")
+
+    def check(self, join: Join) -> None:
+        self._files(join)
+
+    def inspect(self) -> None:
+        """The folder above the first placeholder or wildcard must be there and readable."""
+        fixed = Path(re.split(r"[{*?\[]", self._template, maxsplit=1)[0])
+        folder = fixed if fixed.is_dir() else fixed.parent
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise SourceError(f"{folder} is no folder that can be read.")
+
+    def join(self, join: Join, work: Workspace, progress: Progress) -> Counts:
+        connection = duck.connect(work)
+        with duck.reporting(connection, progress, 0.0, duck.READ_SHARE):
+            ids = duck.load_ids(connection, work)
+        try:
+            types = self._find(connection, join, progress)
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            raise SourceError(f"The source can't be read: {_first_line(error)}") from error
+        with duck.reporting(connection, progress, duck.READ_SHARE + duck.JOIN_SHARE, 1 - duck.READ_SHARE - duck.JOIN_SHARE):
+            return duck.write_result(connection, join, work, ids, types)
+
+    def _find(self, connection: "duckdb.DuckDBPyConnection", join: Join, progress: Progress) -> List[str]:
+        """Create the table ``found`` (id, c0, c1, ...): the uploaded IDs' rows. Returns the columns' types."""
+        relation = self._relation(self._files(join))
+        schema = _schema(connection, relation)
+        _require(schema, [join.id_column, *join.columns, *join.filters])
+        id_type = schema[join.id_column]
+        columns = [f"s.{duck.identifier(name)} AS c{index}" for index, name in enumerate(join.columns)]
+        conditions = [f"{_source_key(join.id_column, id_type)} = i.key"]
+        conditions += [_equals(connection, column, schema[column], value) for column, value in join.filters.items()]
+        if join.duplicate_rows == "first":
+            connection.execute("SET preserve_insertion_order = true")
+        with duck.reporting(connection, progress, duck.READ_SHARE, duck.JOIN_SHARE):
+            connection.execute(
+                f"CREATE TEMP TABLE found AS SELECT i.id, {', '.join(columns)} "
+                f"FROM {relation} s JOIN {_keyed_ids(id_type)} i ON {' AND '.join(conditions)}")
+        return [schema[name] for name in join.columns]
+
+    def _files(self, join: Join) -> List[str]:
+        """The files that hold the answer.
+
+        :raises InvalidRequestBody: a value is no safe part of a path.
+        :raises NoData: there are none.
+        """
+        for name, value in join.path_values.items():
+            if not SAFE_PART.fullmatch(value):
+                raise InvalidRequestBody(
+                    f"Parameter {name!r}: {value!r} can't be part of a path; use letters, digits and _ . = @ + - only.")
+        pattern = self._template.format(**{name: glob.escape(value) for name, value in join.path_values.items()})
+        files = sorted(name for name in glob.iglob(pattern, recursive=True) if os.path.isfile(name))
+        if not files:
+            given = ", ".join(f"{name}={value}" for name, value in join.path_values.items())
+            raise NoData(f"No data is stored for {given}." if given else "The source has no files yet.")
+        odd = [name for name in files if WILDCARDS.search(name)]
+        if odd:
+            # DuckDB would take it for a pattern.
+            raise SourceError(f"A file's name holds a wildcard character; rename it: {os.path.basename(odd[0])}")
+        return files
+
+    def _relation(self, files: List[str]) -> str:
+        names = "[" + ", ".join(duck.literal(name) for name in files) + "]"
+        if self._format == "parquet":
+            return f"read_parquet({names}, hive_partitioning = false, union_by_name = {len(files) > 1})"
+        # Every value stays the text it is: nothing is reformatted on the way.
+        return (f"read_csv({names}, header = true, all_varchar = true, delim = {duck.literal(self._delimiter)}, "
+                f"quote = '\"', escape = '\"', hive_partitioning = false, union_by_name = {len(files) > 1})")
+
+
+def _format_of(path: str) -> str:
+    return "csv" if path.lower().endswith((".csv", ".csv.gz")) else "parquet"
+
+
+def _schema(connection: "duckdb.DuckDBPyConnection", relation: str) -> Dict[str, str]:
+    return {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+
+
+def _require(schema: Mapping[str, str], columns: List[str]) -> None:
+    missing = [name for name in columns if name not in schema]
+    if missing:
+        raise SourceError(
+            f"The source has no column {', '.join(map(repr, missing))}; the view's configuration and the data differ.")
+
+
+def _source_key(id_column: str, id_type: str) -> str:
+    column = f"s.{duck.identifier(id_column)}"
+    return column if id_type == "VARCHAR" or id_type in INTEGER_TYPES else f"CAST({column} AS VARCHAR)"
+
+
+def _keyed_ids(id_type: str) -> str:
+    """The uploaded IDs with a ``key`` of the source's own type, so that the file's statistics can prune.
+
+    IDs are compared as text: '007' is not 7.
+    """
+    if id_type not in INTEGER_TYPES:
+        return "(SELECT id, id AS key FROM ids)"
+    key = f"TRY_CAST(id AS {id_type})"
+    return f"(SELECT id, {key} AS key FROM ids WHERE CAST({key} AS VARCHAR) = id)"
+
+
+def _equals(connection: "duckdb.DuckDBPyConnection", column: str, type_name: str, value: str) -> str:
+    text = duck.literal(value)
+    if type_name != "VARCHAR":
+        row = connection.execute(f"SELECT TRY_CAST({text} AS {type_name}) IS NULL").fetchone()
+        if row and row[0]:
+            raise InvalidRequestBody(f"{value!r} is no value of column {column!r}, which is {type_name}.")
+        text = f"CAST({text} AS {type_name})"
+    return f"s.{duck.identifier(column)} = {text}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]

@@ -1,0 +1,93 @@
+"""The fence: who may call. FATE Flow does not guard our paths, so every request passes here first.
+
+A caller needs both: an address in an allowed network, and the capability token of the service, which only the url
+in FATE Flow's registry holds. The token is a second fence, never the only one: FATE Flow shows registered urls
+(contract section 3).
+"""
+import base64
+import hashlib
+import hmac
+import ipaddress
+import logging
+import re
+from typing import Iterable, Optional, Sequence, Tuple, Union
+
+from fate_ext_plugin.errors import Forbidden
+
+logger = logging.getLogger(__name__)
+Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+LOOPBACK: Tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+TOKEN_ARGUMENT = "token"
+_token_in_url = re.compile(r"(?<=\b" + TOKEN_ARGUMENT + r"=)[^&\s\"']+")
+
+
+class Fence:
+    """:param allowed: networks of callers. :param proxies: networks whose X-Forwarded-For is believed."""
+
+    def __init__(self, secret: bytes, allowed: Iterable[Network], proxies: Iterable[Network]) -> None:
+        self._secret = secret
+        self._allowed = tuple(allowed)
+        self._proxies = tuple(proxies)
+
+    def token(self, service: str) -> str:
+        """The capability token of a service: 22 characters, 128 bits."""
+        digest = hmac.new(self._secret, service.encode("utf-8"), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode("ascii")
+
+    def check(self, service: str, peer: Optional[str], forwarded: Sequence[str], tokens: Sequence[str]) -> None:
+        """Let a request pass.
+
+        :param peer: address of the TCP connection.
+        :param forwarded: values of all X-Forwarded-For headers, in order.
+        :param tokens: all values of the query parameter ``token``.
+        :raises Forbidden: without the reason, which goes to the log.
+        """
+        caller = self._caller(peer, forwarded)
+        if caller is None or not _in(caller, self._allowed):
+            self._refuse(service, f"address {caller or peer} is in no allowed network; see allowed_networks and trusted_proxies")
+        expected = self.token(service).encode("ascii")
+        given = tokens[0].encode("utf-8", "replace") if len(tokens) == 1 else b""
+        if not hmac.compare_digest(expected, given):
+            reason = "wrong" if given else "missing" if not tokens else "doubled"
+            self._refuse(service, f"{reason} token from {caller}; FATE Flow's registry holds the right url")
+
+    def _caller(self, peer: Optional[str], forwarded: Sequence[str]) -> Optional[Address]:
+        """The caller's address: the nearest one that is no trusted proxy."""
+        address = _address(peer)
+        hops = [hop.strip() for value in forwarded for hop in value.split(",")]
+        while address is not None and hops and _in(address, self._proxies):
+            address = _address(hops.pop())
+        return address
+
+    @staticmethod
+    def _refuse(service: str, reason: str) -> None:
+        logger.warning("refused %s: %s", service, reason)
+        raise Forbidden("Forbidden.")
+
+
+def _address(text: Optional[str]) -> Optional[Address]:
+    try:
+        address = ipaddress.ip_address((text or "").split("%")[0])
+    except ValueError:
+        return None
+    # ::ffff:10.0.0.1 is how a socket for both families shows 10.0.0.1.
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _in(address: Address, networks: Iterable[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
+
+
+class RedactTokens(logging.Filter):
+    """Hides tokens in what a server logs of requests."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if TOKEN_ARGUMENT in text:
+            record.msg, record.args = redact(text), ()
+        return True
+
+
+def redact(text: str) -> str:
+    return _token_in_url.sub("***", text)

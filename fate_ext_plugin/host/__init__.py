@@ -1,0 +1,21 @@
+"""What we need of the program we live in, said once. Only this folder imports fate_flow."""
+from typing import Callable, Iterable, List, Optional, Protocol, Tuple
+
+from fate_ext_plugin.db.base import Store
+
+
+class Host(Protocol):
+    """A FATE Flow server, or none."""
+
+    #: the database for our tables
+    store: Store
+    #: host and port under which FATE Flow reaches our services
+    address: Tuple[str, int]
+    #: frames chunks where the host's HTTP server does not speak chunked transfer; None where it does
+    frame: Optional[Callable[[Iterable[bytes]], Iterable[bytes]]]
+
+    def own_addresses(self) -> List[str]:
+        """IP addresses of FATE Flow itself, from which its task workers call."""
+
+    def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
+        """Whether a FATE job of this ID is running here; None where the host can't tell."""

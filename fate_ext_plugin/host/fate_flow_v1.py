@@ -1,0 +1,109 @@
+"""FATE Flow 1.9 to 1.11 as our host, and what differs between them."""
+import socket
+import sys
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
+
+from fate_ext_plugin.db.base import Store
+
+# FATE's own statuses of a job that an ApiReader may run in (fate_flow.entity.run_status).
+RUNNING_STATUSES = ("waiting", "running")
+
+
+class FateFlowV1:
+    """The server process we are imported into. Everything of FATE Flow is imported here and nowhere else."""
+
+    def __init__(self) -> None:
+        from fate_flow.db.db_models import DB
+
+        self.store = Store(DB)
+        self.frame = None if _werkzeug_speaks_chunked() else frame_chunks
+
+    @property
+    def address(self) -> Tuple[str, int]:
+        """nginx's where service_conf.yaml has one: jobs of all servers are then sent through it."""
+        from fate_flow.settings import NGINX_HOST, NGINX_HTTP_PORT
+
+        return str(NGINX_HOST), int(NGINX_HTTP_PORT)
+
+    def own_addresses(self) -> List[str]:
+        from fate_flow.settings import HOST
+
+        return resolve(HOST)
+
+    def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
+        from fate_flow.db.db_models import Job
+
+        return self.store.call(lambda: Job.select().where(
+            (Job.f_job_id == fate_job_id) & Job.f_status.in_(RUNNING_STATUSES)).exists())
+
+    def register(self, server_name: str, host: str, port: int, uris: Any) -> None:
+        """Write our server and services into FATE Flow's registry, without its test that the port answers already."""
+        from fate_flow.db.service_registry import ServerRegistry, ServiceRegistry
+
+        for service, uri in uris.items():
+            ServiceRegistry.save_service_info(
+                server_name, service, uri=uri, method="POST",
+                server_info={"host": host, "port": port, "protocol": "http"})
+        ServerRegistry.save_server_info_to_db(server_name, host, port, protocol="http")
+
+
+def flask_app() -> Any:
+    """FATE Flow's Flask app, or None in a process that serves nothing, such as a task worker."""
+    return getattr(sys.modules.get("fate_flow.apps"), "app", None)
+
+
+def exempt(prefix: str) -> None:
+    """Take our paths out of FATE Flow's own authentication, which would call us to authenticate a call to us.
+
+    Both lists, under 1.9's and 1.10's names. The match is startswith, so the prefix ends in a slash: no neighbour
+    is exempted with it.
+    """
+    apps = sys.modules["fate_flow.apps"]
+    for name in ("client_urls_prefix", "scheduling_urls_prefix", "client_url_prefix", "scheduling_url_prefix"):
+        prefixes = getattr(apps, name, None)
+        if prefixes is not None and prefix not in prefixes:
+            prefixes.append(prefix)
+
+
+def read_section(name: str) -> Any:
+    """A key of service_conf.yaml, local.service_conf.yaml first, by FATE's own reader."""
+    from fate_arch.common.conf_utils import get_base_config
+
+    return get_base_config(name)
+
+
+def base_dir() -> str:
+    """The folder FATE is deployed in."""
+    from fate_arch.common.file_utils import get_project_base_directory
+
+    return str(get_project_base_directory())
+
+
+def server_logger() -> Any:
+    """The log that FATE Flow's operators look at first, fate_flow_stat.log."""
+    from fate_flow.settings import stat_logger
+
+    return stat_logger
+
+
+def resolve(host: str) -> List[str]:
+    """The IP addresses of a host name; none where it does not resolve."""
+    try:
+        return sorted({str(info[4][0]) for info in socket.getaddrinfo(host, None)})
+    except OSError:
+        return []
+
+
+def _werkzeug_speaks_chunked() -> bool:
+    """Since 2.1 its server answers in HTTP/1.1 and chunks a body without a length; before, it just closes."""
+    from importlib.metadata import version
+
+    return tuple(int(part) for part in version("werkzeug").split(".")[:2]) >= (2, 1)
+
+
+def frame_chunks(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """RFC 9112 section 7.1. requests reads it whatever version stands in the status line."""
+    for block in blocks:
+        if block:
+            yield b"%x\r\n%s\r\n" % (len(block), block)
+    yield b"0\r\n\r\n"

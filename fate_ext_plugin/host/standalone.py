@@ -1,0 +1,49 @@
+"""No FATE Flow around us: ``fate-ext serve``, with a database of our own."""
+from typing import List, Optional, Tuple
+from urllib.parse import urlsplit
+
+from peewee import Database, SqliteDatabase
+from playhouse.db_url import connect
+
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.errors import InvalidSettings
+from fate_ext_plugin.settings import DatabaseSettings, Settings
+
+
+class Standalone:
+    """FATE Flow reaches us over the network, and can't be asked about its jobs."""
+
+    frame = None
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = Store(open_database(settings))
+        self.address: Tuple[str, int] = (settings.listen.public_host or settings.listen.host, settings.listen.port)
+
+    def own_addresses(self) -> List[str]:
+        return []
+
+    def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
+        return None
+
+
+def open_database(settings: Settings) -> Database:
+    """:raises InvalidSettings: the driver is not installed, or the url can't be used."""
+    chosen = settings.database or DatabaseSettings(url=f"sqlite:///{settings.data_dir / 'fate_ext.db'}")
+    scheme = urlsplit(chosen.url).scheme
+    if scheme == "sqlite":
+        # WAL: a reader never waits for the writer.
+        path = urlsplit(chosen.url).path[1:]
+        return SqliteDatabase(path, pragmas={"journal_mode": "wal", "busy_timeout": 10000})
+    try:
+        database = connect(pooled(chosen.url_with_password()))
+    except (RuntimeError, ValueError) as error:
+        raise InvalidSettings(f"database.url can't be used: {error}") from None
+    except Exception as error:  # drivers and peewee versions differ
+        raise InvalidSettings(f"database.url can't be used: {type(error).__name__}.") from None
+    return database
+
+
+def pooled(url: str) -> str:
+    """A pool reuses connections, which threads of requests open and close all the time."""
+    scheme, rest = url.split("://", 1)
+    return f"{scheme}+pool://{rest}{'&' if '?' in rest else '?'}max_connections=100&stale_timeout=300"

@@ -1,0 +1,80 @@
+"""Puts the pieces together: host and settings in, a blueprint and running threads out."""
+import ipaddress
+import logging
+from typing import Any, Dict, List
+
+from flask import Blueprint
+
+from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps.feature_app import add_feature_services
+from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.feature.board import Board
+from fate_ext_plugin.feature.job import Jobs
+from fate_ext_plugin.feature.runner import Runner
+from fate_ext_plugin.feature.service import FeatureService
+from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.fence import LOOPBACK, Fence
+from fate_ext_plugin.host import Host
+from fate_ext_plugin.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class Plugin:
+    """One server's services. Made once, after which its threads run until :meth:`stop` or the process's end."""
+
+    def __init__(self, settings: Settings, host: Host) -> None:
+        """:raises ExtError: settings, folder or database can't be used; nothing runs then."""
+        self.settings, self.host = settings, host
+        self.storage = Storage(settings.data_dir, settings.min_free_bytes)
+        self.storage.open()
+        self._lock = self.storage.lock()
+        try:
+            self.fence = self._make_fence()
+            migrate(host.store)
+            self.jobs = Jobs(host.store)
+            self._board = Board(settings.max_held_queries)
+            owner = self.storage.instance_id()
+            self.runner = Runner(
+                self.jobs, self.storage, settings.views, self._board, owner,
+                concurrent=settings.concurrent_jobs, threads=settings.job_threads,
+                memory_bytes=settings.job_memory_mb * 2**20, timeout=settings.job_timeout_seconds,
+                retention=settings.result_retention_seconds, history=settings.job_history_days * 86400.0)
+            self.service = FeatureService(
+                settings, self.jobs, self.storage, self.runner, self._board, owner, host.fate_job_running)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def manager(self) -> Blueprint:
+        """The blueprint with all services."""
+        door = Door(self.fence)
+        add_feature_services(
+            door, self.service, self.settings.long_poll_seconds, self.settings.gzip, self.host.frame)
+        return door.manager
+
+    def start(self) -> None:
+        self.runner.start()
+        for line in source_warnings(self.settings):
+            logger.warning(line)
+
+    def stop(self) -> None:
+        self.runner.stop()
+        self._lock.close()
+
+    def _make_fence(self) -> Fence:
+        own = [ipaddress.ip_network(address) for address in self.host.own_addresses()]
+        return Fence(self.storage.secret(), (*LOOPBACK, *own, *self.settings.allowed_networks), self.settings.trusted_proxies)
+
+
+def source_warnings(settings: Settings) -> List[str]:
+    """What is wrong with the views' sources, one line a view."""
+    from fate_ext_plugin.errors import ExtError
+
+    problems: Dict[str, Any] = {}
+    for name, view in settings.views.items():
+        try:
+            view.source.inspect()
+        except ExtError as error:
+            problems[name] = error.message
+    return [f"view {name}: {message}" for name, message in problems.items()]

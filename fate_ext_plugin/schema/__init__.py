@@ -1,0 +1,1 @@
+"""marshmallow schemas: every request, every answer, every setting."""

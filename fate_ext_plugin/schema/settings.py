@@ -1,0 +1,255 @@
+"""The section ``fate_ext_plugin`` of service_conf.yaml, key by key.
+
+``metadata["help"]`` is the operator's documentation of a key; docs and error messages come from here.
+"""
+import ipaddress
+import os
+import re
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
+from urllib.parse import parse_qs, urlsplit
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+
+from fate_ext_plugin.feature.source import source_types
+from fate_ext_plugin.feature.view import RESERVED_NAMES, Parameter, View
+from fate_ext_plugin.settings import DatabaseSettings, Listen, Settings
+
+NAME = validate.Regexp(r"\A[A-Za-z][A-Za-z0-9_-]{0,63}\Z", error="A name is 1 to 64 letters, digits, _ or -.")
+# What an output header can hold: FATE splits it by the delimiter and strips it, without any quoting.
+COLUMN = validate.Regexp(r"\A[^\x00-\x1f,\"']{1,255}\Z", error="A column name holds no comma, quote or control character.")
+
+
+class Integer(fields.Integer):
+    """YAML's integers only: neither ``true`` nor ``"12"``, which marshmallow would take."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class Boolean(fields.Boolean):
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class Scalar(fields.Field):
+    """A parameter's value: YAML reads 202201 as a number, FATE users mean the text."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise ValidationError("Must be a text or a number.")
+        return str(value)
+
+
+class Network(fields.Field):
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        try:
+            return ipaddress.ip_network(value)
+        except (ValueError, TypeError):
+            raise ValidationError("Must be an IP address or network, such as 10.0.3.7 or 10.0.0.0/16.") from None
+
+
+# Where relative paths start; a context variable, because marshmallow 4 hands no context to nested schemas.
+base_dir: ContextVar[Path] = ContextVar("base_dir")
+
+
+class BasePath(fields.Field):
+    """A path; a relative one starts at :data:`base_dir`."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Path:
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise ValidationError("Must be a path.")
+        return base_dir.get() / value
+
+
+class ExistingFile(BasePath):
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Path:
+        path: Path = super()._deserialize(value, attr, data, **kwargs)
+        if not path.is_file():
+            raise ValidationError(f"There is no file {path}.")
+        return path
+
+
+def refuse_secret(url: str) -> None:
+    """Raise where a url carries a password: FATE Flow's /v1/server/get shows settings to anyone (contract section 3)."""
+    try:
+        parts = urlsplit(url)
+        secret = parts.password is not None or any("pass" in k.lower() for k in parse_qs(parts.query))
+    except ValueError:
+        raise ValidationError("Must be a url.") from None
+    if secret:
+        raise ValidationError(
+            "Holds a password. Take it out of the url and put it in a file of mode 0600 named by "
+            "password_file, or in an environment variable named by password_env.")
+
+
+class DatabaseUrl(fields.String):
+    """``sqlite:///path``, ``mysql://user@host:port/name`` or ``postgresql://user@host:port/name``."""
+
+    SCHEMES = ("sqlite", "mysql", "postgresql")
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> str:
+        url: str = super()._deserialize(value, attr, data, **kwargs)
+        refuse_secret(url)
+        if urlsplit(url).scheme not in self.SCHEMES:
+            raise ValidationError("Must start with sqlite:///, mysql:// or postgresql://.")
+        return url
+
+
+class DatabaseSchema(Schema):
+    url = DatabaseUrl(required=True, metadata={"help": "sqlite:///path, mysql://user@host:port/name or "
+                                                       "postgresql://user@host:port/name; never with a password"})
+    password_file = ExistingFile(load_default=None, metadata={"help": "file of mode 0600 that holds the password"})
+    password_env = fields.String(load_default=None, metadata={"help": "environment variable that holds the password"})
+
+    @validates_schema
+    def one_password(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data.get("password_file") and data.get("password_env"):
+            raise ValidationError("Give password_file or password_env, not both.", "password_env")
+        if data.get("password_env") and data["password_env"] not in os.environ:
+            raise ValidationError("This environment variable is not set.", "password_env")
+
+    @post_load
+    def build(self, data: Dict[str, Any], **_: Any) -> DatabaseSettings:
+        return DatabaseSettings(**data)
+
+
+class ListenSchema(Schema):
+    host = fields.String(load_default="127.0.0.1", metadata={"help": "address that `fate-ext serve` listens on"})
+    port = Integer(load_default=9390, validate=validate.Range(1, 65535), metadata={"help": "its port"})
+    public_host = fields.String(load_default=None, validate=validate.Length(1, 255), metadata={
+        "help": "name or address under which FATE Flow reaches it, where that is not `host`"})
+
+    @post_load
+    def build(self, data: Dict[str, Any], **_: Any) -> Listen:
+        return Listen(**data)
+
+
+class ParameterSchema(Schema):
+    pattern = fields.String(required=True, metadata={"help": "regular expression that the whole value must match"})
+    required = Boolean(load_default=False, metadata={"help": "refuse an upload that does not give it"})
+    default = Scalar(load_default=None, metadata={"help": "value where the upload gives none"})
+    column = fields.String(load_default=None, validate=COLUMN, metadata={
+        "help": "column of the source that must equal the value; where absent, the value fills {name} in the path"})
+
+    @validates_schema
+    def sound(self, data: Mapping[str, Any], **_: Any) -> None:
+        try:
+            pattern = re.compile(data["pattern"])
+        except re.error as error:
+            raise ValidationError(f"Not a regular expression: {error}.", "pattern") from None
+        if data["default"] is not None and not pattern.fullmatch(data["default"]):
+            raise ValidationError("Does not match the pattern.", "default")
+
+    @post_load
+    def build(self, data: Dict[str, Any], **_: Any) -> Parameter:
+        return Parameter(**data)
+
+
+class SourceField(fields.Field):
+    """``{type: file, ...}``: the type names the class, the class's own schema validates the rest."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValidationError("Must be a mapping with a type.")
+        types = source_types()
+        name = value.get("type")
+        if name not in types:
+            raise ValidationError({"type": [f"Must be one of: {', '.join(sorted(types))}."]})
+        source_class = types[name].load()
+        options = source_class.settings_schema().load({k: v for k, v in value.items() if k != "type"})
+        return source_class(options)
+
+
+class ViewSchema(Schema):
+    source = SourceField(required=True, metadata={"help": "where the features are; see the source types"})
+    id_column = fields.String(load_default="id", validate=COLUMN, metadata={"help": "column of the source that holds the ID"})
+    columns = fields.List(fields.String(validate=COLUMN), required=True, validate=validate.Length(min=1), metadata={
+        "help": "columns to serve, in the order of the answer; nothing else of the source can be asked for"})
+    parameters = fields.Dict(fields.String(validate=NAME), fields.Nested(ParameterSchema), load_default=dict, metadata={
+        "help": "what an upload may say in requestBody beside view and features"})
+    null_value = fields.String(load_default="", validate=validate.Regexp(
+        r"\A[^\x00-\x20,\"]*\Z", error="Must hold no comma, quote, space or control character."),
+        metadata={"help": "text written for NULL"})
+    missing_ids = fields.String(load_default="omit", validate=validate.OneOf(["omit", "keep"]), metadata={
+        "help": "IDs without features: leave them out and count them, or keep them with NULLs"})
+    duplicate_rows = fields.String(load_default="fail", validate=validate.OneOf(["fail", "first"]), metadata={
+        "help": "two rows for one ID: fail the job, or take the first one read"})
+    misread_values = fields.String(load_default="fail", validate=validate.OneOf(["fail", "replace"]), metadata={
+        "help": "a value FATE would misread (comma, quote, line break): fail the job, or replace each such character by _"})
+
+    @validates_schema
+    def consistent(self, data: Mapping[str, Any], **_: Any) -> None:
+        if len(set(data["columns"])) < len(data["columns"]):
+            raise ValidationError("Names a column twice.", "columns")
+        if data["id_column"] in data["columns"]:
+            raise ValidationError("Names the ID column, which is always the first of the answer.", "columns")
+        reserved = RESERVED_NAMES & set(data["parameters"])
+        if reserved:
+            raise ValidationError(f"{', '.join(sorted(reserved))}: the service uses this name itself.", "parameters")
+        data["source"].check_parameters(data["parameters"])
+
+
+class SettingsSchema(Schema):
+    data_dir = BasePath(required=True, metadata={
+        "help": "folder of our own: ID files, results, the secret of the capability tokens"})
+    server_name = fields.String(load_default="fate_ext", validate=[NAME, validate.Length(max=30)], metadata={
+        "help": "name in FATE Flow's registry; an ApiReader's server_name"})
+    allowed_networks = fields.List(Network(), load_default=list, metadata={
+        "help": "callers beside this machine and FATE Flow's own addresses"})
+    trusted_proxies = fields.List(Network(), load_default=list, metadata={
+        "help": "proxies whose X-Forwarded-For is believed; it is ignored otherwise"})
+    verify_job = Boolean(load_default=True, metadata={
+        "help": "mounted in FATE Flow: refuse an upload whose job_id is no running FATE job"})
+    max_upload_bytes = Integer(load_default=10 * 2**30, validate=validate.Range(min=1), metadata={
+        "help": "bytes of one upload"})
+    max_ids = Integer(load_default=100_000_000, validate=validate.Range(min=1), metadata={
+        "help": "lines with an ID in one upload"})
+    max_waiting_jobs = Integer(load_default=100, validate=validate.Range(min=1), metadata={
+        "help": "jobs that may wait for their turn; a further upload is refused"})
+    min_free_bytes = Integer(load_default=2**30, validate=validate.Range(min=0), metadata={
+        "help": "free bytes to leave on the disk of data_dir"})
+    header_names = fields.List(fields.String(validate=COLUMN), load_default=lambda: ["id", "sid"], metadata={
+        "help": "first lines taken for a header, in any case; the view's ID column always is"})
+    concurrent_jobs = Integer(load_default=2, validate=validate.Range(1, 64), metadata={
+        "help": "jobs that run at once, each in a process of its own"})
+    job_threads = Integer(load_default=None, validate=validate.Range(1, 1024), allow_none=True, metadata={
+        "help": "threads of one job; default: one a core"})
+    job_memory_mb = Integer(load_default=4096, validate=validate.Range(min=256), metadata={
+        "help": "memory of one job in MiB; a join that needs more spills to data_dir"})
+    job_timeout_seconds = Integer(load_default=4 * 3600, validate=validate.Range(min=1), metadata={
+        "help": "a job that runs longer fails"})
+    result_retention_seconds = Integer(load_default=24 * 3600, validate=validate.Range(min=0), metadata={
+        "help": "a result is deleted so long after its job ended"})
+    job_history_days = Integer(load_default=90, validate=validate.Range(min=1), metadata={
+        "help": "an ended job is forgotten after so many days"})
+    long_poll_seconds = fields.Float(load_default=30.0, validate=validate.Range(min=0, max=43200), metadata={
+        "help": "a query is held open until the job ends, at most so long, unless its url says otherwise (wait=)"})
+    max_held_queries = Integer(load_default=64, validate=validate.Range(1, 4096), metadata={
+        "help": "queries held open at once; a further one is answered at once"})
+    gzip = Boolean(load_default=False, metadata={"help": "compress a download for a client that asks for it"})
+    default_view = fields.String(load_default=None, metadata={"help": "view of an upload that names none"})
+    views = fields.Dict(fields.String(validate=NAME), fields.Nested(ViewSchema), required=True,
+                        validate=validate.Length(min=1), metadata={"help": "feature views by name"})
+    database = fields.Nested(DatabaseSchema, load_default=None, metadata={
+        "help": "`fate-ext serve` only: where job status lives; default: SQLite in data_dir. "
+                "Mounted in FATE Flow its own database is used"})
+    listen = fields.Nested(ListenSchema, load_default=lambda: Listen(), metadata={"help": "`fate-ext serve` only"})
+
+    @validates_schema
+    def default_exists(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data["default_view"] is not None and data["default_view"] not in data["views"]:
+            raise ValidationError(f"Must be one of: {', '.join(sorted(data['views']))}.", "default_view")
+
+    @post_load
+    def build(self, data: Dict[str, Any], **_: Any) -> Settings:
+        data["views"] = {name: View(name=name, **view) for name, view in data["views"].items()}
+        for key in ("allowed_networks", "trusted_proxies", "header_names"):
+            data[key] = tuple(data[key])
+        data["job_threads"] = data["job_threads"] or os.cpu_count() or 1
+        return Settings(**data)

@@ -1,0 +1,52 @@
+"""``fate-ext serve``: the services on cheroot, a production WSGI server, without FATE Flow."""
+import logging
+import signal
+from types import FrameType
+from typing import Optional
+
+from cheroot import wsgi
+
+from fate_ext_plugin.apps import create_app
+from fate_ext_plugin.fence import RedactTokens
+from fate_ext_plugin.host.standalone import Standalone
+from fate_ext_plugin.plugin import Plugin
+from fate_ext_plugin.settings import Settings
+
+logger = logging.getLogger(__name__)
+# Threads beside those that held queries occupy.
+WORK_THREADS = 16
+# A client that neither sends nor reads for so long is dropped.
+TIMEOUT_SECONDS = 60
+
+
+class Server(wsgi.Server):
+    """Logs what goes wrong, without tokens."""
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        logger.log(level, msg, exc_info=traceback)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Jobs that run then wait for the next start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RedactTokens())
+    plugin = Plugin(settings, Standalone(settings))
+    server = Server(
+        (settings.listen.host, settings.listen.port), create_app(plugin.manager()),
+        numthreads=settings.max_held_queries + WORK_THREADS, timeout=TIMEOUT_SECONDS, request_queue_size=128)
+
+    def stop(signum: int, frame: Optional[FrameType]) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        plugin.start()
+        server.prepare()
+        logger.info("serving on http://%s:%s, data in %s", settings.listen.host, settings.listen.port, settings.data_dir)
+        server.serve()
+    except KeyboardInterrupt:
+        logger.info("stopping")
+    finally:
+        plugin.stop()
+        server.stop()

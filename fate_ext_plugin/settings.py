@@ -1,0 +1,203 @@
+"""The plugin's settings as one frozen object, and the way there from YAML."""
+import os
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from fate_ext_plugin.errors import InvalidSettings
+from fate_ext_plugin.feature.view import View
+
+SECTION = "fate_ext_plugin"
+Network = Union[IPv4Network, IPv6Network]
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """A database by url; the password is read where it is used and never kept."""
+
+    url: str
+    password_file: Optional[Path] = None
+    password_env: Optional[str] = None
+
+    def password(self) -> Optional[str]:
+        """The password, without a line end; None where none is set.
+
+        :raises InvalidSettings: the file can't be read, or others than its owner may read it.
+        """
+        if self.password_env:
+            return os.environ.get(self.password_env)
+        if not self.password_file:
+            return None
+        try:
+            if self.password_file.stat().st_mode & 0o077:
+                raise InvalidSettings(f"{self.password_file} is readable by others than its owner; chmod 600 it.")
+            return self.password_file.read_text("utf-8").rstrip("\r\n")
+        except OSError as error:
+            raise InvalidSettings(f"password_file can't be read: {error.strerror}: {self.password_file}") from None
+
+    def url_with_password(self) -> str:
+        password = self.password()
+        if password is None:
+            return self.url
+        parts = urlsplit(self.url)
+        user, at, host = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}{at}{host}"))
+
+
+@dataclass(frozen=True)
+class Listen:
+    host: str = "127.0.0.1"
+    port: int = 9390
+    public_host: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Section ``fate_ext_plugin``; every key is explained in :mod:`fate_ext_plugin.schema.settings`."""
+
+    data_dir: Path
+    views: Dict[str, View]
+    server_name: str
+    allowed_networks: Tuple[Network, ...]
+    trusted_proxies: Tuple[Network, ...]
+    verify_job: bool
+    max_upload_bytes: int
+    max_ids: int
+    max_waiting_jobs: int
+    min_free_bytes: int
+    header_names: Tuple[str, ...]
+    concurrent_jobs: int
+    job_threads: int
+    job_memory_mb: int
+    job_timeout_seconds: int
+    result_retention_seconds: int
+    job_history_days: int
+    long_poll_seconds: float
+    max_held_queries: int
+    gzip: bool
+    default_view: Optional[str] = None
+    database: Optional[DatabaseSettings] = None
+    listen: Listen = field(default_factory=Listen)
+
+
+def parse_settings(section: Any, start: Path) -> Settings:
+    """Validate the section and build the object.
+
+    :param section: what YAML gave for the key ``fate_ext_plugin``.
+    :param start: the folder at which relative paths start.
+    :raises InvalidSettings: names each wrong key, what was found and what is allowed.
+    """
+    from marshmallow import ValidationError
+
+    from fate_ext_plugin.schema.settings import SettingsSchema, base_dir
+
+    if not isinstance(section, Mapping):
+        raise InvalidSettings(
+            f"{SECTION}: the section is missing or is no mapping; add it to service_conf.yaml with at least "
+            "data_dir and views.")
+    schema = SettingsSchema()
+    token = base_dir.set(start)
+    try:
+        settings: Settings = schema.load(section)
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(explain(error.normalized_messages(), section, schema))) from None
+    finally:
+        base_dir.reset(token)
+    return settings
+
+
+def read_settings_file(path: Path) -> Settings:
+    """Settings of a server that runs alone: the section of ``path`` with ``local.<name>`` beside it laid over it,
+    key by key at the top, as FATE's own reader does (``fate_arch.common.conf_utils``)."""
+    section: Any = None
+    for candidate in (path.with_name(f"local.{path.name}"), path):
+        if candidate.exists() or candidate == path:
+            section = read_yaml(candidate).get(SECTION)
+            if section is not None:
+                break
+    return parse_settings(section, path.resolve().parent)
+
+
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise InvalidSettings(f"{path} can't be read: {error.strerror}. Name your service_conf.yaml with --conf.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, Mapping):
+        raise InvalidSettings(f"{path} must be a YAML mapping.")
+    return content
+
+
+def explain(messages: Any, found: Any, schema: Any, path: Sequence[str] = (SECTION,)) -> Iterator[str]:
+    """One sentence for each wrong key out of marshmallow's tree of messages."""
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            if key in ("key", "value") and not _has(found, key):  # marshmallow's own level for a Dict's items
+                yield from explain(inner, found, schema, path)
+            elif key == "_schema":
+                yield from explain(inner, found, schema, path)
+            else:
+                yield from explain(inner, _get(found, key), _inner_schema(schema, key), (*path, str(key)))
+        return
+    for message in _texts(messages):
+        where = ".".join(path)
+        if message == "Unknown field.":
+            yield f"{where}: unknown key. Allowed here: {', '.join(_siblings(schema)) or 'see the documentation'}"
+        elif message.startswith("Missing data"):
+            yield f"{where}: required, but missing"
+        else:
+            yield f"{where}: {message}{_shown(found)}"
+
+
+class _UnknownKey:
+    """Stands for the schema of a key that does not exist, to name the keys that do."""
+
+    def __init__(self, parent: Any) -> None:
+        self.parent = parent
+
+
+def _inner_schema(schema: Any, key: Any) -> Any:
+    from marshmallow import Schema, fields
+
+    if isinstance(schema, fields.Dict):
+        return schema.value_field
+    if isinstance(schema, fields.Nested):
+        schema = schema.schema
+    if isinstance(schema, Schema):
+        return schema.fields.get(key, _UnknownKey(schema))
+    return _UnknownKey(schema)
+
+
+def _siblings(schema: Any) -> List[str]:
+    parent = schema.parent if isinstance(schema, _UnknownKey) else None
+    return sorted(getattr(parent, "fields", ()))
+
+
+def _has(found: Any, key: Any) -> bool:
+    return isinstance(found, Mapping) and key in found
+
+
+def _get(found: Any, key: Any) -> Any:
+    if isinstance(found, Mapping):
+        return found.get(key)
+    if isinstance(found, list) and isinstance(key, int) and key < len(found):
+        return found[key]
+    return None
+
+
+def _texts(messages: Any) -> List[str]:
+    return [str(m) for m in messages] if isinstance(messages, list) else [str(messages)]
+
+
+def _shown(found: Any) -> str:
+    """What was found, unless it may hold a secret or is long."""
+    text = repr(found)
+    if found is None or isinstance(found, (Mapping, list)) or len(text) > 80 or "://" in text:
+        return ""
+    return f" Found: {text}"

@@ -1,0 +1,68 @@
+import os
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+import duckdb
+import pytest
+
+from tests.support.api_reader import ApiReader
+from tests.support.site import Site
+
+MakeSite = Callable[..., Site]
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[MakeSite]:
+    """Start servers; all are stopped when the test ends."""
+    sites: List[Site] = []
+
+    def make(settings: Optional[Dict[str, Any]] = None, folder: str = "site", start: bool = True) -> Site:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        site = Site(tmp_path / folder, settings or {"views": {"credit": credit_view(tmp_path)}})
+        sites.append(site)
+        return site.start() if start else site
+
+    yield make
+    for site in sites:
+        site.stop()
+
+
+def credit_view(folder: Path) -> Dict[str, Any]:
+    """The view most tests use: 1,000 IDs u0 .. u999, columns amount, age and vip, in one Parquet file a month."""
+    for month in ("202201", "202202"):
+        path = folder / "features" / month / "part.parquet"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            duckdb.execute(
+                "COPY (SELECT 'u' || i AS id, i / 8 AS amount, CASE WHEN i % 10 = 0 THEN NULL ELSE i END AS age, "
+                f"i % 2 = 0 AS vip FROM range(1000) t(i)) TO '{path}' (FORMAT parquet)")
+    return {
+        "source": {"type": "file", "path": str(folder / "features" / "{month}" / "*.parquet")},
+        "columns": ["amount", "age", "vip"],
+        "parameters": {"month": {"pattern": r"\d{6}", "default": "202201"}},
+    }
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One running server for all tests of a file that leave it as it was."""
+    folder = tmp_path_factory.mktemp("site")
+    site = Site(folder, {"views": {"credit": credit_view(folder)}}).start()
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def api_reader(site: Site) -> ApiReader:
+    return ApiReader(site)
+
+
+def database_url(kind: str) -> Dict[str, str]:
+    """The section ``database`` for a real MariaDB or PostgreSQL, as .ci/run starts them; skips where there is none."""
+    url, password = (os.environ.get(f"FATE_EXT_TEST_{kind}_{part}") for part in ("URL", "PASSWORD"))
+    if not url or not password:
+        reason = f"FATE_EXT_TEST_{kind}_URL and FATE_EXT_TEST_{kind}_PASSWORD name no database"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return {"url": url, "password_env": f"FATE_EXT_TEST_{kind}_PASSWORD"}

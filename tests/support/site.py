@@ -1,0 +1,108 @@
+"""A site of its own for a test: a folder with data and settings, and a real server process."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import requests
+import yaml
+
+from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.fence import Fence
+from fate_ext_plugin.registration import service_uris
+from fate_ext_plugin.settings import SECTION, Settings, read_settings_file
+
+START_SECONDS = 30
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Any, seconds: float = 20.0, what: str = "it") -> Any:
+    """Poll ``condition`` until it is true, and return what it gave."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+class Site:
+    """``fate-ext serve`` on a folder; ``settings`` is the section as YAML holds it."""
+
+    def __init__(self, folder: Path, settings: Dict[str, Any]) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.section = {"data_dir": "ext", "listen": {"port": self.port}, **settings}
+        self.conf = folder / "service_conf.yaml"
+        self.log = folder / "serve.log"
+        self.process: Optional[subprocess.Popen] = None
+        self.write_settings()
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / self.section["data_dir"]
+
+    @property
+    def settings(self) -> Settings:
+        return read_settings_file(self.conf)
+
+    def write_settings(self, **changes: Any) -> None:
+        self.section.update(changes)
+        self.conf.write_text(yaml.safe_dump({SECTION: self.section}), "utf-8")
+
+    def start(self) -> "Site":
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "fate_ext_plugin.cli", "serve", "--conf", str(self.conf)],
+                stdout=log, stderr=log, start_new_session=True, env=self.environment())
+        wait_until(self._answers, START_SECONDS, "the server to start; its log: " + str(self.log))
+        return self
+
+    def environment(self) -> Dict[str, str]:
+        return dict(os.environ, PYTHONUNBUFFERED="1")
+
+    def _answers(self) -> bool:
+        assert self.process and self.process.poll() is None, self.log.read_text("utf-8")
+        try:
+            return requests.get(f"http://127.0.0.1:{self.port}/v1/ext/", timeout=5).status_code == 404
+        except requests.ConnectionError:
+            return False
+
+    def stop(self) -> None:
+        """As an operator does: SIGTERM."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(20)
+
+    def kill(self) -> None:
+        """As bad luck does: SIGKILL to the server alone; its children must notice by themselves."""
+        assert self.process
+        self.process.kill()
+        self.process.wait(20)
+
+    def url(self, service: str) -> str:
+        """As FATE Flow's registry holds it."""
+        fence = Fence(Storage(self.data_dir, 0).secret(), (), ())
+        return f"http://127.0.0.1:{self.port}{service_uris(fence, '127.0.0.1', self.port)[service]}"
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run ``fate-ext`` on this site's settings."""
+        return subprocess.run(
+            [sys.executable, "-m", "fate_ext_plugin.cli", *arguments, "--conf", str(self.conf)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, env=self.environment(), timeout=60)
+
+    def files(self) -> List[str]:
+        """What lies in data_dir of uploads, jobs and child processes, relative and sorted."""
+        return sorted(
+            str(path.relative_to(self.data_dir))
+            for name in ("incoming", "jobs") for path in (self.data_dir / name).rglob("*") if path.is_file())
