@@ -45,7 +45,7 @@ class Fence:
         """
         caller = self._caller(peer, forwarded)
         if caller is None or not _in(caller, self._allowed):
-            self._refuse(service, f"address {caller or peer} is in no allowed network; see allowed_networks and trusted_proxies")
+            self._refuse(service, f"{caller or peer} is in no allowed network (allowed_networks, trusted_proxies)")
         expected = self.token(service).encode("ascii")
         given = tokens[0].encode("utf-8", "replace") if len(tokens) == 1 else b""
         if not hmac.compare_digest(expected, given):

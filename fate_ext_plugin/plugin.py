@@ -64,7 +64,8 @@ class Plugin:
 
     def _make_fence(self) -> Fence:
         own = [ipaddress.ip_network(address) for address in self.host.own_addresses()]
-        return Fence(self.storage.secret(), (*LOOPBACK, *own, *self.settings.allowed_networks), self.settings.trusted_proxies)
+        allowed = (*LOOPBACK, *own, *self.settings.allowed_networks)
+        return Fence(self.storage.secret(), allowed, self.settings.trusted_proxies)
 
 
 def source_warnings(settings: Settings) -> List[str]:

@@ -43,7 +43,8 @@ def serve(settings: Settings) -> None:
     try:
         plugin.start()
         server.prepare()
-        logger.info("serving on http://%s:%s, data in %s", settings.listen.host, settings.listen.port, settings.data_dir)
+        listen = settings.listen
+        logger.info("serving on http://%s:%s, data in %s", listen.host, listen.port, settings.data_dir)
         server.serve()
     except KeyboardInterrupt:
         logger.info("stopping")

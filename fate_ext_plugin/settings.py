@@ -126,7 +126,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
-        raise InvalidSettings(f"{path} can't be read: {error.strerror}. Name your service_conf.yaml with --conf.") from None
+        raise InvalidSettings(f"{path} can't be read: {error.strerror}. Name it with --conf.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, Mapping):
@@ -138,9 +138,8 @@ def explain(messages: Any, found: Any, schema: Any, path: Sequence[str] = (SECTI
     """One sentence for each wrong key out of marshmallow's tree of messages."""
     if isinstance(messages, Mapping):
         for key, inner in messages.items():
-            if key in ("key", "value") and not _has(found, key):  # marshmallow's own level for a Dict's items
-                yield from explain(inner, found, schema, path)
-            elif key == "_schema":
+            # Levels of marshmallow's own: a whole schema, and the items of a Dict.
+            if key == "_schema" or (key in ("key", "value") and not _has(found, key)):
                 yield from explain(inner, found, schema, path)
             else:
                 yield from explain(inner, _get(found, key), _inner_schema(schema, key), (*path, str(key)))

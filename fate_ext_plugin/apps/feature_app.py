@@ -86,7 +86,7 @@ def _held(answers: Iterator[Job], job_id: str) -> Union[Response, Tuple[Response
     except UnknownJob as error:
         return jsonify(_answer(job_id, "unknown", error.code, error.message))
     except DatabaseUnavailable as error:
-        # To ApiReader a status other than 200 means: ask again, and "running" keeps it from failing over a missing one.
+        # To ApiReader a status other than 200 means: ask again; without a data.status it would die.
         return jsonify(_answer(job_id, states.RUNNING, error.code, error.message)), error.status
     if following is None:
         return jsonify(_answer_for(job))
@@ -94,7 +94,8 @@ def _held(answers: Iterator[Job], job_id: str) -> Union[Response, Tuple[Response
     def stream() -> Iterator[bytes]:
         last = following
         try:
-            for last in answers:
+            for job in answers:
+                last = job
                 yield b" "
         except (UnknownJob, DatabaseUnavailable):
             pass  # the last known state stands; ApiReader asks again
@@ -149,7 +150,7 @@ def _compressed(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _streamed(response: Response, blocks: Iterator[bytes], size: int, frame: Optional[Frame]) -> Response:
-    """Chunked for HTTP/1.1, for ApiReader does not notice a body shorter than its Content-Length (contract section 2)."""
+    """Chunked for HTTP/1.1: ApiReader does not notice a body shorter than its Content-Length (contract section 2)."""
     if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         if "Content-Encoding" not in response.headers:
             response.content_length = size

@@ -54,8 +54,8 @@ def open_document(request: Request) -> Tuple[MultiDict, Iterator[bytes]]:
         boundary = match.group(1)
     else:
         raise UnsupportedBody(
-            f"Content-Type {content_type[:80]!r} is no upload; send multipart/form-data with one part named file, or the "
-            "IDs as application/octet-stream.")
+            f"Content-Type {content_type[:80]!r} is no upload; send multipart/form-data with one part named file, or "
+            "the IDs as application/octet-stream.")
     if not boundary:
         raise InvalidRequestBody("Content-Type multipart/form-data names no boundary.")
     parts = _Parts(boundary, chunks)
@@ -114,7 +114,7 @@ class _Parts:
                     yield event.data
                 in_file = event.more_data
             elif isinstance(event, (Field, File)):
-                raise InvalidRequestBody("The form has a part after file; send requestBody before it, and one file only.")
+                raise InvalidRequestBody("The form has a part after file; send requestBody before it, and one file.")
 
     def _events(self) -> Iterator[object]:
         try:

@@ -58,7 +58,7 @@ def stamped(values: Dict[str, Any]) -> Dict[str, Any]:
 
 
 class Store:
-    """A database and the models bound to it. Safe for any number of threads: each call takes and returns a connection."""
+    """A database and the models bound to it, for any number of threads: each call takes and returns a connection."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -109,4 +109,5 @@ class Store:
     @staticmethod
     def _passing(error: Exception) -> bool:
         """APSW raises errors of its own, which peewee does not translate: BusyError and LockedError pass."""
-        return isinstance(error, (OperationalError, InterfaceError)) or type(error).__name__ in ("BusyError", "LockedError")
+        passing = ("BusyError", "LockedError")
+        return isinstance(error, (OperationalError, InterfaceError)) or type(error).__name__ in passing

@@ -1,4 +1,5 @@
 """The server's side of a job's child process: start it, give it a task, listen, stop it."""
+import contextlib
 import json
 import os
 import selectors
@@ -78,7 +79,7 @@ class Child:
                     raise Stopped()
                 if time.monotonic() > deadline:
                     raise WorkerError(
-                        f"The job ran longer than job_timeout_seconds ({timeout:.0f}); raise it, or ask for less at once.")
+                        f"The job ran longer than job_timeout_seconds ({timeout:.0f}); raise it, or ask for less.")
                 if not selector.select(TICK_SECONDS):
                     continue
                 received = os.read(self._process.stdout.fileno(), 65536)
@@ -97,7 +98,9 @@ class Child:
     def _died(self) -> WorkerError:
         code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
-        hint = " (out of memory, most likely: lower job_memory_mb or concurrent_jobs)" if code == -signal.SIGKILL else ""
+        hint = ""
+        if code == -signal.SIGKILL:
+            hint = " (out of memory, most likely: lower job_memory_mb or concurrent_jobs)"
         last = self._last_words()
         return WorkerError(f"The job's process {how}{hint}.{' It said: ' + last if last else ''}")
 
@@ -112,9 +115,7 @@ class Child:
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
-                try:
+                with contextlib.suppress(BrokenPipeError):  # a task the dead child never read
                     pipe.close()
-                except BrokenPipeError:
-                    pass  # a task the dead child never read
         self._process.wait()
         self._log.unlink(missing_ok=True)

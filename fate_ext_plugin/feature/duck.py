@@ -94,7 +94,8 @@ def _resolve_duplicates(connection: "duckdb.DuckDBPyConnection", join: Join) -> 
 
 def _refuse_misread_ids(connection: "duckdb.DuckDBPyConnection", join: Join) -> None:
     written = "ids" if join.missing_ids == "keep" else "found"
-    row = connection.execute(f"SELECT id FROM {written} WHERE regexp_matches(id, {literal(MISREAD)}) LIMIT 1").fetchone()
+    query = f"SELECT id FROM {written} WHERE regexp_matches(id, {literal(MISREAD)}) LIMIT 1"
+    row = connection.execute(query).fetchone()
     if row:
         raise misread_id_error(row[0])
 
@@ -121,7 +122,9 @@ def _output(connection: "duckdb.DuckDBPyConnection", join: Join, index: int, typ
 
 
 @contextmanager
-def reporting(connection: "duckdb.DuckDBPyConnection", progress: Progress, start: float, share: float) -> Iterator[None]:
+def reporting(
+    connection: "duckdb.DuckDBPyConnection", progress: Progress, start: float, share: float
+) -> Iterator[None]:
     """Report the running statement's own progress, scaled into ``start`` .. ``start + share``.
 
     Python's DuckDB tells it since 1.3; before, progress moves at the steps only.

@@ -90,7 +90,7 @@ class IdFile:
             lines = self._without_header(lines)
         self.lines += _count_ids(lines)
         if self.lines > self._max_ids:
-            raise UploadTooLarge(f"More than {self._max_ids} IDs; the setting max_ids allows no more. Split the ID table.")
+            raise UploadTooLarge(f"More than {self._max_ids} IDs, which is max_ids. Split the ID table.")
         self._target.write(lines)
 
     def _without_header(self, lines: bytes) -> bytes:
@@ -119,7 +119,7 @@ class IdFile:
             position = newline + 1
 
     def _too_long(self) -> InvalidIdFile:
-        return InvalidIdFile(f"A line is longer than {MAX_LINE_BYTES} bytes {self._near()}; the file has one ID a line.")
+        return InvalidIdFile(f"A line has over {MAX_LINE_BYTES} bytes {self._near()}; the file has one ID a line.")
 
     def _near(self) -> str:
         return f"after line {self.lines}" if self.lines else "at its start"

@@ -164,5 +164,5 @@ def _job(row: FeatureJob) -> Job:
         job_id=row.f_job_id, status=row.f_status, view=row.f_view, request=json.loads(row.f_request),
         id_name=row.f_id_name, owner=row.f_owner, attempt=row.f_attempt, fate_job_id=row.f_fate_job_id,
         progress=row.f_progress, ids=row.f_ids, matched=row.f_matched, missing=row.f_missing,
-        upload_bytes=row.f_upload_bytes, result_bytes=row.f_result_bytes, create_time=row.f_create_time,
+        upload_bytes=row.f_upload_bytes, result_bytes=row.f_result_bytes, create_time=row.f_create_time or 0,
         start_time=row.f_start_time, end_time=row.f_end_time, error_code=row.f_error_code, error=row.f_error)

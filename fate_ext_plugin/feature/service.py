@@ -116,7 +116,8 @@ class FeatureService:
         if job.status == states.EXPIRED:
             raise ResultExpired("The result was deleted after result_retention_seconds; run the FATE job again.")
         if job.status != states.SUCCESS:
-            raise ResultNotReady(f"The feature job is {job.status}, so there is nothing to download. {job.error or ''}".strip())
+            reason = f" {job.error}" if job.error else ""
+            raise ResultNotReady(f"The feature job is {job.status}, so there is nothing to download.{reason}")
         try:
             file = open(self._storage.result(job_id), "rb", buffering=0)  # noqa: SIM115 - the caller closes it
         except FileNotFoundError:

@@ -3,6 +3,9 @@ from typing import Callable, Iterable, List, Optional, Protocol, Tuple
 
 from fate_ext_plugin.db.base import Store
 
+# Frames a body's blocks for chunked transfer.
+Frame = Callable[[Iterable[bytes]], Iterable[bytes]]
+
 
 class Host(Protocol):
     """A FATE Flow server, or none."""
@@ -11,8 +14,8 @@ class Host(Protocol):
     store: Store
     #: host and port under which FATE Flow reaches our services
     address: Tuple[str, int]
-    #: frames chunks where the host's HTTP server does not speak chunked transfer; None where it does
-    frame: Optional[Callable[[Iterable[bytes]], Iterable[bytes]]]
+    #: for a host whose HTTP server does not speak chunked transfer; None where it does
+    frame: Optional[Frame]
 
     def own_addresses(self) -> List[str]:
         """IP addresses of FATE Flow itself, from which its task workers call."""

@@ -7,15 +7,15 @@ from playhouse.db_url import connect
 
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import InvalidSettings
+from fate_ext_plugin.host import Frame
 from fate_ext_plugin.settings import DatabaseSettings, Settings
 
 
 class Standalone:
     """FATE Flow reaches us over the network, and can't be asked about its jobs."""
 
-    frame = None
-
     def __init__(self, settings: Settings) -> None:
+        self.frame: Optional[Frame] = None
         self.store = Store(open_database(settings))
         self.address: Tuple[str, int] = (settings.listen.public_host or settings.listen.host, settings.listen.port)
 

@@ -31,7 +31,7 @@ class UploadRequest(Schema):
 
     view = Text()
     features = fields.List(Text())
-    head = fields.Boolean(truthy={True, 1}, falsy={False, 0})
+    head = fields.Boolean(truthy={1}, falsy={0})  # true and false are equal to them
     job_id = Text(validate=validate.Length(max=64))
     sign = Text(validate=validate.Length(max=64))
 

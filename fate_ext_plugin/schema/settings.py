@@ -18,7 +18,9 @@ from fate_ext_plugin.settings import DatabaseSettings, Listen, Settings
 
 NAME = validate.Regexp(r"\A[A-Za-z][A-Za-z0-9_-]{0,63}\Z", error="A name is 1 to 64 letters, digits, _ or -.")
 # What an output header can hold: FATE splits it by the delimiter and strips it, without any quoting.
-COLUMN = validate.Regexp(r"\A[^\x00-\x1f,\"']{1,255}\Z", error="A column name holds no comma, quote or control character.")
+COLUMN = validate.Regexp(
+    r"\A[^\x00-\x1f,\"']{1,255}\Z", error="A column name holds no comma, quote or control character."
+)
 
 
 class Integer(fields.Integer):
@@ -76,7 +78,7 @@ class ExistingFile(BasePath):
 
 
 def refuse_secret(url: str) -> None:
-    """Raise where a url carries a password: FATE Flow's /v1/server/get shows settings to anyone (contract section 3)."""
+    """Raise where a url holds a password: FATE Flow's /v1/server/get shows settings to anyone (contract section 3)."""
     try:
         parts = urlsplit(url)
         secret = parts.password is not None or any("pass" in k.lower() for k in parse_qs(parts.query))
@@ -168,7 +170,8 @@ class SourceField(fields.Field):
 
 class ViewSchema(Schema):
     source = SourceField(required=True, metadata={"help": "where the features are; see the source types"})
-    id_column = fields.String(load_default="id", validate=COLUMN, metadata={"help": "column of the source that holds the ID"})
+    id_column = fields.String(load_default="id", validate=COLUMN, metadata={
+        "help": "column of the source that holds the ID"})
     columns = fields.List(fields.String(validate=COLUMN), required=True, validate=validate.Length(min=1), metadata={
         "help": "columns to serve, in the order of the answer; nothing else of the source can be asked for"})
     parameters = fields.Dict(fields.String(validate=NAME), fields.Nested(ParameterSchema), load_default=dict, metadata={
@@ -181,7 +184,7 @@ class ViewSchema(Schema):
     duplicate_rows = fields.String(load_default="fail", validate=validate.OneOf(["fail", "first"]), metadata={
         "help": "two rows for one ID: fail the job, or take the first one read"})
     misread_values = fields.String(load_default="fail", validate=validate.OneOf(["fail", "replace"]), metadata={
-        "help": "a value FATE would misread (comma, quote, line break): fail the job, or replace each such character by _"})
+        "help": "a value FATE would misread (comma, quote, line break): fail the job, or replace each such sign by _"})
 
     @validates_schema
     def consistent(self, data: Mapping[str, Any], **_: Any) -> None:

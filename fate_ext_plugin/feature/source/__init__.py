@@ -70,7 +70,7 @@ class Source(ABC):
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
 
-    def check_parameters(self, parameters: Mapping[str, Any]) -> None:
+    def check_parameters(self, parameters: Mapping[str, Any]) -> None:  # noqa: B027 - most need no check
         """Raise marshmallow's ValidationError where the view's declared parameters do not fit this source."""
 
     @abstractmethod

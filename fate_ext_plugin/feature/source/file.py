@@ -51,7 +51,7 @@ class FileSource(Source):
                 "(declare each, without a column).", "source")
         if fills - placeholders:
             raise ValidationError(
-                f"{', '.join(sorted(fills - placeholders))}: neither in the source's path as {{name}} nor given a column.",
+                f"{', '.join(sorted(fills - placeholders))}: neither in the path as {{name}} nor given a column.",
                 "parameters")
         for name in fills:
             if not parameters[name].required and parameters[name].default is None:
@@ -77,7 +77,8 @@ class FileSource(Source):
             raise
         except duckdb.Error as error:
             raise SourceError(f"The source can't be read: {_first_line(error)}") from error
-        with duck.reporting(connection, progress, duck.READ_SHARE + duck.JOIN_SHARE, 1 - duck.READ_SHARE - duck.JOIN_SHARE):
+        joined = duck.READ_SHARE + duck.JOIN_SHARE
+        with duck.reporting(connection, progress, joined, 1 - joined):
             return duck.write_result(connection, join, work, ids, types)
 
     def _find(self, connection: "duckdb.DuckDBPyConnection", join: Join, progress: Progress) -> List[str]:
