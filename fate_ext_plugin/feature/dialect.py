@@ -10,7 +10,7 @@ from typing import Any, Optional, Sequence
 from fate_ext_plugin.errors import InvalidFeature
 
 MISREAD = r'[,"\r\n]'
-# What str.rstrip() takes away: FATE would shorten the last value of a line. Literal, for DuckDB's RE2 and Python's re.
+# What str.rstrip() takes away: FATE would shorten the last value of a line. Read by DuckDB's RE2 and Python's re.
 STRIPPED = "[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$"
 REPLACEMENT = "_"
 

@@ -24,14 +24,17 @@ SAFE_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT",
 READ_SHARE, JOIN_SHARE = 0.05, 0.65
 
 
-def connect(work: Workspace) -> "duckdb.DuckDBPyConnection":
-    """An in-memory database that spills to ``work.scratch`` and fetches nothing from anywhere."""
+def connect(work: Workspace, keep_order: bool = False) -> "duckdb.DuckDBPyConnection":
+    """An in-memory database that spills to ``work.scratch`` and fetches nothing from anywhere.
+
+    :param keep_order: rows keep the order of their source, at the price of memory.
+    """
     connection = duckdb.connect(config={
         "threads": work.threads,
         # The rest of the job's memory is Python, file buffers and what DuckDB does not count.
         "memory_limit": f"{work.memory_bytes * 3 // 4 // 2**20}MiB",
         "temp_directory": str(work.scratch),
-        "preserve_insertion_order": False,
+        "preserve_insertion_order": keep_order,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     })

@@ -13,7 +13,7 @@ from fate_ext_plugin.errors import InvalidRequestBody, NoData, SourceError
 from fate_ext_plugin.feature import duck
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace
 
-INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 # A value becomes one part of a path: never a separator, a parent, a hidden file or a wildcard.
 SAFE_PART = re.compile(r"[^\W.~-][\w.=@+-]*")
 WILDCARDS = re.compile(r"[*?\[\]{}]")
@@ -68,7 +68,7 @@ class FileSource(Source):
             raise SourceError(f"{folder} is no folder that can be read.")
 
     def join(self, join: Join, work: Workspace, progress: Progress) -> Counts:
-        connection = duck.connect(work)
+        connection = duck.connect(work, keep_order=join.duplicate_rows == "first")
         with duck.reporting(connection, progress, 0.0, duck.READ_SHARE):
             ids = duck.load_ids(connection, work)
         try:
@@ -90,8 +90,6 @@ class FileSource(Source):
         columns = [f"s.{duck.identifier(name)} AS c{index}" for index, name in enumerate(join.columns)]
         conditions = [f"{_source_key(join.id_column, id_type)} = i.key"]
         conditions += [_equals(connection, column, schema[column], value) for column, value in join.filters.items()]
-        if join.duplicate_rows == "first":
-            connection.execute("SET preserve_insertion_order = true")
         with duck.reporting(connection, progress, duck.READ_SHARE, duck.JOIN_SHARE):
             connection.execute(
                 f"CREATE TEMP TABLE found AS SELECT i.id, {', '.join(columns)} "
