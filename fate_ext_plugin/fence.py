@@ -49,7 +49,7 @@ class Fence:
         expected = self.token(service).encode("ascii")
         given = tokens[0].encode("utf-8", "replace") if len(tokens) == 1 else b""
         if not hmac.compare_digest(expected, given):
-            reason = "wrong" if given else "missing" if not tokens else "doubled"
+            reason = "missing" if not any(tokens) else "doubled" if len(tokens) > 1 else "wrong"
             self._refuse(service, f"{reason} token from {caller}; FATE Flow's registry holds the right url")
 
     def _caller(self, peer: Optional[str], forwarded: Sequence[str]) -> Optional[Address]:

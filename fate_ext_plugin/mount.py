@@ -25,6 +25,7 @@ def mount() -> None:
     global plugin
     if "fate_flow.apps" not in sys.modules:
         return
+    from fate_ext_plugin.errors import ExtError
     from fate_ext_plugin.host import fate_flow_v1 as fate_flow
 
     app = fate_flow.flask_app()
@@ -36,7 +37,8 @@ def mount() -> None:
         plugin = _mount(app, fate_flow)
     except Exception as error:
         log.error("fate_ext_plugin is not mounted: %s: %s", type(error).__name__, " ".join(str(error).split()))
-        log.debug("fate_ext_plugin", exc_info=True)
+        if not isinstance(error, ExtError):
+            log.debug("fate_ext_plugin", exc_info=True)
         _refuse(app, fate_flow, log)
     else:
         log.info("fate_ext_plugin is mounted at /v1/ext")

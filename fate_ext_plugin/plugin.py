@@ -1,13 +1,14 @@
 """Puts the pieces together: host and settings in, a blueprint and running threads out."""
 import ipaddress
 import logging
-from typing import Any, Dict, List
+import threading
 
 from flask import Blueprint
 
 from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.feature_app import add_feature_services
 from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.errors import ExtError
 from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.job import Jobs
 from fate_ext_plugin.feature.runner import Runner
@@ -55,8 +56,15 @@ class Plugin:
 
     def start(self) -> None:
         self.runner.start()
-        for line in source_warnings(self.settings):
-            logger.warning(line)
+        # A database that does not answer must not hold up the host's start.
+        threading.Thread(target=self._warn, name="fate-ext-inspect", daemon=True).start()
+
+    def _warn(self) -> None:
+        for name, view in self.settings.views.items():
+            try:
+                view.source.inspect()
+            except ExtError as error:
+                logger.warning("view %s: %s", name, error.message)
 
     def stop(self) -> None:
         self.runner.stop()
@@ -66,16 +74,3 @@ class Plugin:
         own = [ipaddress.ip_network(address) for address in self.host.own_addresses()]
         allowed = (*LOOPBACK, *own, *self.settings.allowed_networks)
         return Fence(self.storage.secret(), allowed, self.settings.trusted_proxies)
-
-
-def source_warnings(settings: Settings) -> List[str]:
-    """What is wrong with the views' sources, one line a view."""
-    from fate_ext_plugin.errors import ExtError
-
-    problems: Dict[str, Any] = {}
-    for name, view in settings.views.items():
-        try:
-            view.source.inspect()
-        except ExtError as error:
-            problems[name] = error.message
-    return [f"view {name}: {message}" for name, message in problems.items()]

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 WORK_THREADS = 16
 # A client that neither sends nor reads for so long is dropped.
 TIMEOUT_SECONDS = 60
+# Of the request line and headers, which cheroot would otherwise read without end; requestBody fits in, percent-encoded.
+MAX_HEADER_BYTES = 1 << 18
 
 
 class Server(wsgi.Server):
@@ -35,6 +37,8 @@ def serve(settings: Settings) -> None:
     server = Server(
         (settings.listen.host, settings.listen.port), create_app(plugin.manager()),
         numthreads=settings.max_held_queries + WORK_THREADS, timeout=TIMEOUT_SECONDS, request_queue_size=128)
+
+    server.max_request_header_size = MAX_HEADER_BYTES
 
     def stop(signum: int, frame: Optional[FrameType]) -> None:
         raise KeyboardInterrupt

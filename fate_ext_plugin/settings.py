@@ -109,15 +109,18 @@ def parse_settings(section: Any, start: Path) -> Settings:
 
 
 def read_settings_file(path: Path) -> Settings:
-    """Settings of a server that runs alone: the section of ``path`` with ``local.<name>`` beside it laid over it,
-    key by key at the top, as FATE's own reader does (``fate_arch.common.conf_utils``)."""
-    section: Any = None
-    for candidate in (path.with_name(f"local.{path.name}"), path):
-        if candidate.exists() or candidate == path:
-            section = read_yaml(candidate).get(SECTION)
-            if section is not None:
-                break
-    return parse_settings(section, path.resolve().parent)
+    """Settings of a file: the section of ``local.<name>`` beside it goes before its own, whole, as with FATE's own
+    reader (``fate_arch.common.conf_utils``)."""
+    section = read_yaml(path).get(SECTION)
+    local = path.with_name(f"local.{path.name}")
+    if local.exists():
+        section = read_yaml(local).get(SECTION, section)
+    return parse_settings(section, fate_base(path) or path.resolve().parent)
+
+
+def fate_base(path: Path) -> Optional[Path]:
+    """The folder FATE is deployed in, where ``path`` is its conf/service_conf.yaml; relative paths start there then."""
+    return path.resolve().parent.parent if "fateflow" in read_yaml(path) else None
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:

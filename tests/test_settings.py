@@ -97,6 +97,8 @@ def test_a_mistake_is_named_with_what_was_found_and_what_is_allowed(
     (dict(source={"type": "file", "path": "/x/{m}.csv"}), "source", "m are no parameters"),
     (dict(source={"type": "file", "path": "/x/{m}.csv"}, parameters={"m": {"pattern": "a"}}), "parameters",
      "needs required: true or a default"),
+    (dict(parameters={"m": {"pattern": "a", "column": "c"}, "n": {"pattern": "a", "column": "c"}}), "parameters",
+     "Two parameters filter the same column"),
     (dict(null_value="a,b"), "null_value", "Must hold no comma"),
     (dict(missing_ids="drop"), "missing_ids", "Must be one of: omit, keep. Found: 'drop'"),
 ])

@@ -1,6 +1,6 @@
 """The HTTP door: FATE Flow's style of ``*_app.py`` with a ``manager``. A view loads, calls one function, answers."""
 import logging
-from typing import Any, Callable, Dict, List, NoReturn, Tuple
+from typing import Any, Callable, List, NoReturn, Tuple
 
 from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -24,26 +24,24 @@ class Door:
     def __init__(self, fence: Fence) -> None:
         self.manager = Blueprint("fate_ext", __name__, url_prefix=PREFIX)
         self._fence = fence
-        self._methods: Dict[str, List[str]] = {}
         self.manager.register_error_handler(Exception, answer_error)
         for rule in ("/", "/<path:path>"):
             self.manager.add_url_rule(rule, "unknown", self._unknown, methods=METHODS)
 
     def add(self, service: str, methods: List[str], view: View) -> None:
         """Serve ``/v1/ext/<service>``."""
-        self._methods[service] = methods
 
         def fenced() -> Any:
             self._fence.check(
                 service, request.remote_addr, request.headers.getlist("X-Forwarded-For"),
                 request.args.getlist(TOKEN_ARGUMENT))
+            if request.method not in methods:
+                raise MethodNotAllowed(f"{request.method} is not allowed here; use {' or '.join(methods)}.")
             return view()
-        self.manager.add_url_rule(f"/{service}", service, fenced, methods=methods)
+        # All methods: Flask itself would answer HEAD and OPTIONS with 200, and FATE Flow's app a wrong one.
+        self.manager.add_url_rule(f"/{service}", service, fenced, methods=METHODS)
 
     def _unknown(self, path: str = "") -> NoReturn:
-        methods = self._methods.get(path.rstrip("/"))
-        if methods:
-            raise MethodNotAllowed(f"{request.method} is not allowed here; use {' or '.join(methods)}.")
         raise NoSuchPath("There is no such service. This is fate_ext_plugin.")
 
 
@@ -73,15 +71,12 @@ def answer_error(error: Exception) -> Tuple[Response, int]:
     return jsonify(code=50000, message="Internal error; look at the server's log."), 500
 
 
-def drain_body(most: int = 64 * 2**20) -> None:
-    """Read what the client still sends, up to ``most`` bytes: closing on it would lose our answer on its side."""
-    left = most
+def drain_body() -> None:
+    """Read what the client still sends, to the end: closing on it would lose our answer on its side, and cheroot would
+    read the rest of it into memory."""
     try:
-        while left > 0:
-            chunk = request.stream.read(min(left, 1 << 16))
-            if not chunk:
-                return
-            left -= len(chunk)
+        while request.stream.read(1 << 16):
+            pass
     except (OSError, ValueError, HTTPException):
         pass  # the client is gone; there is nobody to answer
 

@@ -1,17 +1,17 @@
 """The commands of ``fate-ext``. Each reads the same service_conf.yaml as the server it speaks of."""
 import json
-import shutil
 import sys
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Optional
 
 import click
 
 from fate_ext_plugin import __version__
+from fate_ext_plugin.cli.check import checks
 from fate_ext_plugin.cli.table import table
 from fate_ext_plugin.db.base import date_of
 from fate_ext_plugin.errors import ExtError
-from fate_ext_plugin.settings import Settings, read_settings_file
+from fate_ext_plugin.settings import read_settings_file
 
 CONF = click.option("--conf", default="conf/service_conf.yaml", show_default=True, metavar="FILE",
                     callback=lambda context, parameter, value: Path(value),
@@ -54,7 +54,7 @@ def check(conf: Path) -> None:
     settings = read_settings_file(conf)
     click.echo(f"ok      settings: {len(settings.views)} view(s): {', '.join(sorted(settings.views))}")
     problems = 0
-    for name, test in _checks(settings):
+    for name, test in checks(settings, conf):
         try:
             click.echo(f"ok      {name}: {test()}")
         except ExtError as error:
@@ -113,9 +113,12 @@ def cancel(conf: Path, job_id: str) -> None:
 
 def _jobs(conf: Path) -> Any:
     from fate_ext_plugin.cli.database import open_store
+    from fate_ext_plugin.db.migration import migrate
     from fate_ext_plugin.feature.job import Jobs
 
-    return Jobs(open_store(conf))
+    store = open_store(conf)
+    migrate(store)
+    return Jobs(store)
 
 
 def _dict(job: Any) -> Any:
@@ -127,31 +130,3 @@ def _dict(job: Any) -> Any:
         "started": job.start_time and date_of(job.start_time), "ended": job.end_time and date_of(job.end_time),
         "elapsed_seconds": job.elapsed_ms() / 1000, "error_code": job.error_code, "error": job.error,
     }
-
-
-def _checks(settings: Settings) -> List[Tuple[str, Callable[[], str]]]:
-    def disk() -> str:
-        from fate_ext_plugin.feature.storage import Storage
-
-        storage = Storage(settings.data_dir, settings.min_free_bytes)
-        storage.open()
-        storage.secret()
-        storage.require_space(0)
-        return f"{settings.data_dir}, {shutil.disk_usage(settings.data_dir).free // 2**20} MiB free"
-
-    def database() -> str:
-        from fate_ext_plugin.db.base import Store
-        from fate_ext_plugin.db.migration import migrate
-        from fate_ext_plugin.host.standalone import open_database
-
-        store = Store(open_database(settings))
-        store.call(lambda: migrate(store))
-        return type(store.database).__name__
-
-    def view(name: str) -> Callable[[], str]:
-        def test() -> str:
-            settings.views[name].source.inspect()
-            return f"{len(settings.views[name].columns)} columns"
-        return test
-
-    return [("disk", disk), ("database", database), *((f"view {name}", view(name)) for name in sorted(settings.views))]

@@ -1,22 +1,32 @@
 """The job database, for a command that looks into it while a server runs."""
 import os
+import sys
 from pathlib import Path
 
 from fate_ext_plugin.db.base import Store
-from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.host.standalone import open_database
-from fate_ext_plugin.settings import read_settings_file, read_yaml
+from fate_ext_plugin.settings import fate_base, read_settings_file
 
 
 def open_store(conf: Path) -> Store:
-    """FATE Flow's database where ``conf`` belongs to a FATE Flow, else the one ``fate-ext serve`` uses."""
-    if "fateflow" in read_yaml(conf):
-        # FATE's own code finds its folder, driver and password.
-        os.environ.setdefault("FATE_PROJECT_BASE", str(conf.resolve().parent.parent))
+    """FATE Flow's database where ``conf`` is FATE's own, else the one ``fate-ext serve`` uses."""
+    base = fate_base(conf)
+    return fate_store(base) if base else Store(open_database(read_settings_file(conf)))
+
+
+def fate_store(base: Path) -> Store:
+    """FATE's own code finds its driver and password; it has to be importable.
+
+    :raises InvalidSettings: this is not FATE's Python environment.
+    """
+    os.environ.setdefault("FATE_PROJECT_BASE", str(base))
+    os.environ.setdefault("FATE_DEPLOY_BASE", str(base))
+    sys.path[:0] = [str(base / "fateflow" / "python"), str(base / "python")]
+    try:
         from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1
 
-        store = FateFlowV1().store
-    else:
-        store = Store(open_database(read_settings_file(conf)))
-    migrate(store)
-    return store
+        return FateFlowV1().store
+    except ImportError as error:
+        raise InvalidSettings(
+            f"FATE Flow can't be imported ({error}); run fate-ext in FATE Flow's own Python environment.") from None

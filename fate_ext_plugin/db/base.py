@@ -7,9 +7,17 @@ whole process on SQLite, and no window functions or RETURNING, which its SQLite 
 import logging
 import time
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, TypeVar
 
-from peewee import BigIntegerField, CharField, Database, InterfaceError, Model, OperationalError, PeeweeException
+from peewee import (
+    BigIntegerField,
+    CharField,
+    Database,
+    InterfaceError,
+    Model,
+    OperationalError,
+    TextField,
+)
 
 from fate_ext_plugin.errors import DatabaseUnavailable
 
@@ -27,6 +35,17 @@ class DateField(CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=19, null=True, **kwargs)
+
+
+class AnyTextField(TextField):
+    """Text from outside, stored as ASCII with Python's escapes: FATE Flow's MySQL may know no character beyond
+    utf8mb3 or latin1, PostgreSQL stores no NUL, and no text may keep a job from ending."""
+
+    def db_value(self, value: Optional[str]) -> Optional[str]:
+        return None if value is None else value.encode("unicode_escape").decode("ascii")
+
+    def python_value(self, value: Optional[str]) -> Optional[str]:
+        return None if value is None else value.encode("ascii").decode("unicode_escape")
 
 
 def date_of(milliseconds: int) -> str:
@@ -100,10 +119,11 @@ class Store:
         raise AssertionError("unreachable")
 
     def _drop(self) -> None:
-        """Close this thread's connection for good, so that no pool hands it out again."""
+        """Close this thread's connection for good, and those that wait in a pool: they broke with it."""
         try:
             getattr(self.database, "manual_close", self.database.close)()
-        except (PeeweeException, OSError) as error:
+            getattr(self.database, "close_idle", bool)()
+        except Exception as error:  # of peewee, or of its driver
             logger.debug("closing a broken connection: %s", error)
 
     @staticmethod

@@ -1,7 +1,7 @@
 """Table ``t_ext_feature_job``: one row a feature job."""
 from peewee import BigIntegerField, CharField, IntegerField, TextField
 
-from fate_ext_plugin.db.base import ExtModel
+from fate_ext_plugin.db.base import AnyTextField, ExtModel
 
 
 class FeatureJob(ExtModel):
@@ -14,7 +14,7 @@ class FeatureJob(ExtModel):
     f_attempt = IntegerField(default=0)
     f_view = CharField(max_length=64)
     f_request = TextField()
-    f_id_name = CharField(max_length=255)
+    f_id_name = AnyTextField()
     f_progress = IntegerField(default=0)
     f_ids = BigIntegerField(null=True)
     f_matched = BigIntegerField(null=True)
@@ -25,7 +25,7 @@ class FeatureJob(ExtModel):
     f_end_time = BigIntegerField(null=True)
     f_elapsed = BigIntegerField(null=True)
     f_error_code = IntegerField(null=True)
-    f_error = TextField(null=True)
+    f_error = AnyTextField(null=True)
 
     class Meta:
         table_name = "t_ext_feature_job"

@@ -1,11 +1,13 @@
 """Tables are created and changed in numbered steps; ``t_ext_migration`` says which are done."""
 import logging
+import time
 from typing import Callable, List
 
 from peewee import CharField, IntegerField
 
 from fate_ext_plugin.db.base import ExtModel, Store
 from fate_ext_plugin.db.feature_job import FeatureJob
+from fate_ext_plugin.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -28,19 +30,27 @@ MODELS = [Migration, FeatureJob]
 
 
 def migrate(store: Store) -> None:
-    """Bind our models to ``store`` and bring its tables up to date."""
+    """Bind our models to ``store`` and bring its tables up to date.
+
+    :raises DatabaseUnavailable: the database does not answer.
+    """
     store.bind(MODELS)
-    with store.connection():
-        Migration.create_table(safe=True)
-        done = {row.f_number for row in Migration.select(Migration.f_number)}
-        for number, step in enumerate(STEPS, start=1):
-            if number in done:
-                continue
-            step()
-            logger.info("database: step %d, %s", number, step.__name__)
-            try:
-                Migration.create(f_number=number, f_name=step.__name__)
-            except Exception:  # APSW's constraint error is none of peewee's
-                # Another server may have been first with the very same step.
-                if not Migration.select().where(Migration.f_number == number).exists():
-                    raise
+    try:
+        store.call(_take_steps)
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:  # every driver calls it differently
+        logger.info("database: another server may be changing the tables, too: %s: %s", type(error).__name__, error)
+        time.sleep(0.5)
+        store.call(_take_steps)
+
+
+def _take_steps() -> None:
+    Migration.create_table(safe=True)
+    done = {row.f_number for row in Migration.select(Migration.f_number)}
+    for number, step in enumerate(STEPS, start=1):
+        if number in done:
+            continue
+        step()
+        logger.info("database: step %d, %s", number, step.__name__)
+        Migration.create(f_number=number, f_name=step.__name__)

@@ -1,6 +1,7 @@
 """The server's side of a job's child process: start it, give it a task, listen, stop it."""
 import contextlib
 import json
+import logging
 import os
 import selectors
 import signal
@@ -8,13 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List
 
 from fate_ext_plugin.errors import ExtError, WorkerError
 from fate_ext_plugin.feature.source import Counts
 from fate_ext_plugin.feature.worker import Task
 
+logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
+MAX_LOG_LINES = 20
 
 
 class JobError(ExtError):
@@ -101,15 +104,14 @@ class Child:
         hint = ""
         if code == -signal.SIGKILL:
             hint = " (out of memory, most likely: lower job_memory_mb or concurrent_jobs)"
-        last = self._last_words()
-        return WorkerError(f"The job's process {how}{hint}.{' It said: ' + last if last else ''}")
+        said = self._said()
+        return WorkerError(f"The job's process {how}{hint}.{' It said: ' + said[-1] if said else ''}")
 
-    def _last_words(self) -> Optional[str]:
+    def _said(self) -> List[str]:
         try:
-            lines = self._log.read_text("utf-8", "replace").strip().splitlines()
+            return [line[:300] for line in self._log.read_text("utf-8", "replace").strip().splitlines()]
         except OSError:
-            return None
-        return lines[-1][:300] if lines else None
+            return []
 
     def kill(self) -> None:
         self._process.kill()
@@ -118,4 +120,6 @@ class Child:
                 with contextlib.suppress(BrokenPipeError):  # a task the dead child never read
                     pipe.close()
         self._process.wait()
+        for line in self._said()[-MAX_LOG_LINES:]:
+            logger.warning("a job's process said: %s", line)
         self._log.unlink(missing_ok=True)

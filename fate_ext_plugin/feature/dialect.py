@@ -10,7 +10,7 @@ from typing import Any, Optional, Sequence
 from fate_ext_plugin.errors import InvalidFeature
 
 MISREAD = r'[,"\r\n]'
-# What str.rstrip() takes away: FATE would shorten the last value of a line. Read by DuckDB's RE2 and Python's re.
+# What str.rstrip() takes away: FATE would shorten the last value of a line. For RE2 as for Python's re.
 STRIPPED = "[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$"
 REPLACEMENT = "_"
 
@@ -20,8 +20,8 @@ _stripped = re.compile(STRIPPED[:-1] + r"\Z")
 
 def misread_error(column: str, identifier: str, value: str) -> InvalidFeature:
     return InvalidFeature(
-        f"Column {column!r} of ID {identifier[:80]!r} holds {value[:80]!r}, which FATE would misread: it splits at every "
-        "comma, knows no quoting and strips white space from the end of a line. Clean the source, or set the view's "
+        f"Column {column!r} of ID {identifier[:80]!r} holds {value[:80]!r}, which FATE would misread: it splits at "
+        "every comma, knows no quoting and strips white space from a line's end. Clean the source, or set the view's "
         "misread_values to replace.")
 
 

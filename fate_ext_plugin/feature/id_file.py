@@ -9,6 +9,7 @@ from typing import BinaryIO, Optional, Sequence
 from fate_ext_plugin.errors import EmptyUpload, InvalidIdFile, UploadTooLarge
 
 MAX_LINE_BYTES = 4096
+MAX_NAME_LENGTH = 255
 # NUL ends strings elsewhere; 0x1f is the delimiter under which the file is read back as one column.
 FORBIDDEN = (b"\x00", b"\x1f")
 
@@ -72,7 +73,7 @@ class IdFile:
         for byte in FORBIDDEN:
             if byte in chunk:
                 raise InvalidIdFile(
-                    f"The ID file holds the byte {byte[0]:#04x} {self._near()}; it must be text, one ID a line.")
+                    f"The ID file holds the byte {byte[0]:#04x} {self._near()}; it must be UTF-8 text, one ID a line.")
         if not chunk.isascii() or self._decoder.getstate()[0]:
             try:
                 self._decoder.decode(chunk)
@@ -106,6 +107,8 @@ class IdFile:
             return lines
         if "," in name or '"' in name:
             raise InvalidIdFile(f"The header {name[:80]!r} holds a comma or a quote; the ID file has one column.")
+        if len(name) > MAX_NAME_LENGTH:
+            raise InvalidIdFile(f"The header {name[:80]!r}... is longer than {MAX_NAME_LENGTH} characters.")
         self.id_name = name
         return rest
 
@@ -122,7 +125,7 @@ class IdFile:
         return InvalidIdFile(f"A line has over {MAX_LINE_BYTES} bytes {self._near()}; the file has one ID a line.")
 
     def _near(self) -> str:
-        return f"after line {self.lines}" if self.lines else "at its start"
+        return f"after line {self.lines}" if self.lines else "near its start"
 
 
 def _count_ids(lines: bytes) -> int:

@@ -63,14 +63,14 @@ class Jobs:
 
     def add(self, job: Job) -> None:
         """Accept a job: it waits from here on."""
-        self._store.call(lambda: FeatureJob.create(
+        self._store.call(lambda: FeatureJob.get_or_none(FeatureJob.f_job_id == job.job_id) or FeatureJob.create(
             f_job_id=job.job_id, f_fate_job_id=job.fate_job_id, f_status=WAITING, f_owner=job.owner, f_view=job.view,
-            f_request=json.dumps(job.request, ensure_ascii=False), f_id_name=job.id_name,
-            f_upload_bytes=job.upload_bytes))
+            f_request=json.dumps(job.request), f_id_name=job.id_name, f_upload_bytes=job.upload_bytes))
 
     def get(self, job_id: str) -> Job:
         """:raises UnknownJob: there is none."""
-        rows = self._rows(FeatureJob.f_job_id == job_id)
+        # MySQL refuses to compare our column with characters that it does not know.
+        rows = self._rows(FeatureJob.f_job_id == job_id) if job_id.isascii() else []
         if not rows:
             raise UnknownJob(f"There is no feature job {job_id[:64]!r} here. Upload the IDs again.")
         return rows[0]

@@ -3,10 +3,11 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import Callable, Dict, Mapping, Optional
 
 from fate_ext_plugin.db.base import now_ms
-from fate_ext_plugin.errors import ExtError, WorkerError
+from fate_ext_plugin.errors import DatabaseUnavailable, ExtError, WorkerError
 from fate_ext_plugin.feature import job as states
 from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.child import Child, Stopped
@@ -45,8 +46,7 @@ class Runner:
     def start(self) -> None:
         """Take up what a predecessor left behind, then begin. Call while owning the storage's lock."""
         self._storage.clear_incoming()
-        for name in self._storage.remove_orphans(self._jobs.known, 0.0):
-            logger.info("removed files of unknown job %s", name)
+        self._tidy(0.0)
         for job in self._jobs.owned(self._owner, states.RUNNING):
             self._retry(job)
         self._dispatcher.start()
@@ -55,14 +55,14 @@ class Runner:
         """Put running jobs back and end their processes."""
         self._stopping.set()
         self._wake.set()
+        if self._dispatcher.is_alive():
+            self._dispatcher.join(10.0)  # it begins no job any more
         with self._lock:
             running, threads = list(self._running.values()), list(self._threads_of_jobs.values())
         for event in running:
             event.set()
         for thread in threads:
             thread.join(10.0)
-        if self._dispatcher.is_alive():
-            self._dispatcher.join(10.0)
         self._drop_spare()
 
     def wake(self) -> None:
@@ -147,7 +147,16 @@ class Runner:
             if self._jobs.expire(job.job_id):
                 self._storage.forget(job.job_id)
         self._jobs.forget_ended_before(self._owner, now_ms() - int(self._history * 1000))
-        for name in self._storage.remove_orphans(self._jobs.known, ORPHAN_SECONDS):
+        self._tidy(ORPHAN_SECONDS)
+
+    def _tidy(self, orphan_seconds: float) -> None:
+        """Delete what a job left that ended while nobody looked: before a kill, or canceled as it waited."""
+        for job_id, status in self._jobs.statuses(self._storage.stored_jobs()).items():
+            if status == states.SUCCESS:
+                self._storage.clear_work(job_id)
+            elif status not in states.ACTIVE:
+                self._storage.forget(job_id)
+        for name in self._storage.remove_orphans(self._jobs.known, orphan_seconds):
             logger.info("removed files of unknown job %s", name)
 
     # -- a job's thread --------------------------------------------------------------------------------------------
@@ -155,17 +164,10 @@ class Runner:
     def _run(self, job: Job, stop: threading.Event) -> None:
         started = time.monotonic()
         try:
-            self._join(job, stop)
-        except Stopped:
-            if self._stopping.is_set():
-                self._jobs.put_back(job)  # as it was before this run, which does not count
-            else:
-                self._storage.forget(job.job_id)
-        except ExtError as error:
-            self._fail(job, error)
-        except Exception as error:
-            logger.exception("job %s", job.job_id)
-            self._fail(job, WorkerError(f"The job failed: {type(error).__name__}; look at the server's log."))
+            self._attempt(job, stop)
+        except DatabaseUnavailable:
+            # Its row still says running: once the database answers, _look_around lets it run again.
+            logger.error("job %s: its end could not be stored", job.job_id)
         finally:
             with self._lock:
                 self._running.pop(job.job_id, None)
@@ -173,6 +175,22 @@ class Runner:
             self._board.announce([job.job_id])
             self._wake.set()
             logger.info("job %s: %.1f s", job.job_id, time.monotonic() - started)
+
+    def _attempt(self, job: Job, stop: threading.Event) -> None:
+        """Run the job to its end; :raises DatabaseUnavailable: which end could not be stored."""
+        try:
+            self._join(job, stop)
+        except Stopped:
+            # Put back as it was before this run, which does not count.
+            if not (self._stopping.is_set() and self._jobs.put_back(job)):
+                self._storage.forget(job.job_id)
+        except DatabaseUnavailable:
+            raise
+        except ExtError as error:
+            self._fail(job, error)
+        except Exception as error:
+            logger.exception("job %s", job.job_id)
+            self._fail(job, WorkerError(f"The job failed: {type(error).__name__}; look at the server's log."))
 
     def _join(self, job: Job, stop: threading.Event) -> None:
         view = self._views.get(job.view)
@@ -188,7 +206,8 @@ class Runner:
             Task(view.source, view.join(job.request), work), self._timeout, self._progress_of(job), stop.is_set)
         result = self._storage.result(job.job_id)
         os.replace(part, result)
-        if self._jobs.succeed(job.job_id, counts, result.stat().st_size):
+        self._jobs.succeed(job.job_id, counts, result.stat().st_size)
+        if self._jobs.get(job.job_id).status == states.SUCCESS:
             self._storage.clear_work(job.job_id)
         else:
             self._storage.forget(job.job_id)  # canceled in the last moment
@@ -200,7 +219,8 @@ class Runner:
             now = time.monotonic()
             if percent > last[0] and now - last[1] >= 1.0:
                 last[:] = percent, now
-                self._jobs.progress(job.job_id, percent)
+                with suppress(DatabaseUnavailable):  # no reason to fail the job
+                    self._jobs.progress(job.job_id, percent)
         return progress
 
     def _take_child(self) -> Child:

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optiona
 
 from fate_ext_plugin.errors import (
     FateJobNotRunning,
+    InvalidIdFile,
     InvalidSign,
     ResultExpired,
     ResultNotReady,
@@ -55,7 +56,8 @@ class FeatureService:
         """
         check_sign(body.get("job_id"), body.get("sign"))
         view = choose_view(self._settings.views, self._settings.default_view, body.get("view"))
-        view.source.check(view.join(body))
+        join = view.join(body)
+        view.source.check(join)
         self._check_fate_job(body.get("job_id"))
         if self._jobs.count_waiting() >= self._settings.max_waiting_jobs:
             raise TooManyJobs(
@@ -75,6 +77,10 @@ class FeatureService:
                 self._check_size(received)
                 id_file.write(chunk)
             id_file.finish()
+            if id_file.id_name.lower() in (column.lower() for column in join.columns):
+                raise InvalidIdFile(
+                    f"The header {id_file.id_name!r} is the name of a feature, too. Rename the ID column of the FATE "
+                    "table, or name other features.")
         try:
             self._jobs.add(Job(
                 job_id=job_id, status=states.WAITING, view=view.name, owner=self._owner, id_name=id_file.id_name,

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, List, Set
 
@@ -153,8 +153,13 @@ class Storage:
 
     def stored_jobs(self, older_than: float = 0.0) -> List[str]:
         """Job IDs with a folder that did not change for ``older_than`` seconds."""
-        now = time.time()
-        return [folder.name for folder in self._jobs.iterdir() if now - folder.stat().st_mtime >= older_than]
+        latest = time.time() - older_than
+        found = []
+        for folder in self._jobs.iterdir():
+            with suppress(FileNotFoundError):  # a job's thread deleted it just now
+                if folder.stat().st_mtime <= latest:
+                    found.append(folder.name)
+        return found
 
     def remove_orphans(self, known: Callable[[List[str]], Set[str]], older_than: float) -> List[str]:
         """Delete folders of jobs that no row knows; returns their names."""

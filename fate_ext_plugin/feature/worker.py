@@ -54,20 +54,24 @@ def _run(task: Task, reports: Any) -> Dict[str, Any]:
         counts = task.source.join(
             task.join, task.work, lambda share: report(reports, {"progress": int(share * 100)}))
         return {"done": {"ids": counts.ids, "matched": counts.matched}}
-    except ExtError as error:
-        return {"error": {"code": error.code, "message": error.message}}
-    except Exception as error:
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
-            wrapped: ExtError = WorkerError(
-                f"The join needs more than job_memory_mb ({task.work.memory_bytes // 2**20}); raise it, or ask for "
-                "fewer IDs or features at once.")
-        elif isinstance(error, OSError):
-            wrapped = WorkerError(f"The job's files can't be used: {error.strerror}.")
-        else:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            text = " ".join(str(error).split())[:300]
-            wrapped = SourceError(f"The join failed: {type(error).__name__}: {text}")
-        return {"error": {"code": wrapped.code, "message": wrapped.message}}
+    except BaseException as error:  # a library may even call sys.exit
+        known = error if isinstance(error, ExtError) else _known(error, task)
+        return {"error": {"code": known.code, "message": known.message.encode("utf-8", "replace").decode("utf-8")}}
+
+
+def _known(error: BaseException, task: Task) -> ExtError:
+    """An error of our own for any other."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
+        return WorkerError(
+            f"The join needs more than job_memory_mb ({task.work.memory_bytes // 2**20}); raise it, or ask for fewer "
+            "IDs or features at once.")
+    if isinstance(error, OSError):
+        return WorkerError(f"The job's files can't be used: {error.strerror}.")
+    try:
+        text = " ".join(str(error).split())[:300]
+    except Exception:  # a library's exception may not even have a text
+        text = "(no text)"
+    return SourceError(f"The join failed: {type(error).__name__}: {text}")
 
 
 def report(reports: Any, message: Dict[str, Any]) -> None:
@@ -83,7 +87,7 @@ def _read_task() -> Task:
 
 
 def _die_with_server() -> None:
-    sys.stdin.buffer.read(1)
+    os.read(0, 1)  # not through sys.stdin: its lock would abort an interpreter that ends
     os._exit(1)
 
 

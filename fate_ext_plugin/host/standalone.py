@@ -35,7 +35,7 @@ def open_database(settings: Settings) -> Database:
         path = urlsplit(chosen.url).path[1:]
         return SqliteDatabase(path, pragmas={"journal_mode": "wal", "busy_timeout": 10000})
     try:
-        database = connect(pooled(chosen.url_with_password()))
+        database = connect(pooled(chosen.url_with_password()), unquote_password=True)
     except (RuntimeError, ValueError) as error:
         raise InvalidSettings(f"database.url can't be used: {error}") from None
     except Exception as error:  # drivers and peewee versions differ
@@ -46,4 +46,6 @@ def open_database(settings: Settings) -> Database:
 def pooled(url: str) -> str:
     """A pool reuses connections, which threads of requests open and close all the time."""
     scheme, rest = url.split("://", 1)
-    return f"{scheme}+pool://{rest}{'&' if '?' in rest else '?'}max_connections=100&stale_timeout=300"
+    # Otherwise peewee 3 asks MySQL for its three-byte UTF-8.
+    charset = "&charset=utf8mb4" if scheme == "mysql" and "charset=" not in rest else ""
+    return f"{scheme}+pool://{rest}{'&' if '?' in rest else '?'}max_connections=100&stale_timeout=300{charset}"

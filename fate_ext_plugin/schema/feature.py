@@ -32,7 +32,7 @@ class UploadRequest(Schema):
     view = Text()
     features = fields.List(Text())
     head = fields.Boolean(truthy={1}, falsy={0})  # true and false are equal to them
-    job_id = Text(validate=validate.Length(max=64))
+    job_id = Text(validate=validate.Regexp(r"\A[\x20-\x7e]{0,64}\Z", error="Is no job ID of FATE Flow's."))
     sign = Text(validate=validate.Length(max=64))
 
 

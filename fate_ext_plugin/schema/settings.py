@@ -192,6 +192,9 @@ class ViewSchema(Schema):
             raise ValidationError("Names a column twice.", "columns")
         if data["id_column"] in data["columns"]:
             raise ValidationError("Names the ID column, which is always the first of the answer.", "columns")
+        filtered = [parameter.column for parameter in data["parameters"].values() if parameter.column]
+        if len(set(filtered)) < len(filtered):
+            raise ValidationError("Two parameters filter the same column.", "parameters")
         reserved = RESERVED_NAMES & set(data["parameters"])
         if reserved:
             raise ValidationError(f"{', '.join(sorted(reserved))}: the service uses this name itself.", "parameters")

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -46,6 +47,8 @@ class Site:
         self.conf = folder / "service_conf.yaml"
         self.log = folder / "serve.log"
         self.process: Optional[subprocess.Popen] = None
+        #: folders of packages that only this site's processes see
+        self.pythonpath: List[Path] = []
         self.write_settings()
 
     @property
@@ -69,7 +72,8 @@ class Site:
         return self
 
     def environment(self) -> Dict[str, str]:
-        return dict(os.environ, PYTHONUNBUFFERED="1")
+        path = os.pathsep.join([*map(str, self.pythonpath), os.environ.get("PYTHONPATH", "")])
+        return dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=path, FATE_EXT_TEST_SITE=str(self.folder))
 
     def _answers(self) -> bool:
         assert self.process and self.process.poll() is None, self.log.read_text("utf-8")
@@ -99,10 +103,20 @@ class Site:
         """Run ``fate-ext`` on this site's settings."""
         return subprocess.run(
             [sys.executable, "-m", "fate_ext_plugin.cli", *arguments, "--conf", str(self.conf)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, env=self.environment(), timeout=60)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment(), timeout=60)
 
     def files(self) -> List[str]:
         """What lies in data_dir of uploads, jobs and child processes, relative and sorted."""
         return sorted(
             str(path.relative_to(self.data_dir))
             for name in ("incoming", "jobs") for path in (self.data_dir / name).rglob("*") if path.is_file())
+
+    def processes(self) -> List[int]:
+        """The server and its children, also those that outlived it."""
+        mark = f"FATE_EXT_TEST_SITE={self.folder}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):  # it ended meanwhile
+                if mark in path.read_bytes().split(b"\0"):
+                    found.append(int(path.parent.name))
+        return found

@@ -1,0 +1,90 @@
+"""Tables are made at the first start, by whichever server is first, and left alone afterwards."""
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from fate_ext_plugin.db import migration
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.migration import MODELS, Migration, migrate
+from fate_ext_plugin.errors import DatabaseUnavailable
+from tests.support.databases import KINDS, empty_store, in_processes, standalone
+from tests.support.site import free_port
+
+COLUMNS = {
+    "t_ext_feature_job": {
+        "f_create_time", "f_create_date", "f_update_time", "f_update_date", "f_job_id", "f_fate_job_id", "f_status",
+        "f_owner", "f_attempt", "f_view", "f_request", "f_id_name", "f_progress", "f_ids", "f_matched", "f_missing",
+        "f_upload_bytes", "f_result_bytes", "f_start_time", "f_end_time", "f_elapsed", "f_error_code", "f_error"},
+    "t_ext_migration": {
+        "f_create_time", "f_create_date", "f_update_time", "f_update_date", "f_number", "f_name"},
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def store(kind: str, tmp_path: Path) -> Iterator[Store]:
+    with empty_store(kind, tmp_path) as store:
+        yield store
+
+
+def tables(store: Store) -> "dict[str, set[str]]":
+    with store.connection() as database:
+        return {table: {column.name for column in database.get_columns(table)}
+                for table in database.get_tables() if table.startswith("t_ext_")}
+
+
+def done(store: Store) -> "list[tuple[int, str]]":
+    return store.call(lambda: [(row.f_number, row.f_name) for row in Migration.select().order_by(Migration.f_number)])
+
+
+def test_a_new_database_gets_tables_as_fate_flow_has_them(store: Store) -> None:
+    migrate(store)
+    assert tables(store) == COLUMNS
+    assert done(store) == [(1, "create_feature_jobs")]
+
+
+def test_a_later_start_changes_nothing(store: Store) -> None:
+    migrate(store)
+    before = store.call(lambda: list(Migration.select().dicts()))
+    migrate(store)
+    assert store.call(lambda: list(Migration.select().dicts())) == before
+
+
+def test_a_start_after_a_crash_between_two_statements_goes_on(store: Store) -> None:
+    store.call(lambda: MODELS[1].create_table(safe=True))
+    migrate(store)
+    assert done(store) == [(1, "create_feature_jobs")]
+
+
+def test_a_new_version_takes_only_its_own_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrate(store)
+    taken = []
+
+    def add_something() -> None:
+        taken.append("new")
+
+    monkeypatch.setattr(migration, "STEPS", [lambda: taken.append("old"), add_something])
+    migrate(store)
+    migrate(store)
+    assert taken == ["new"]
+    assert done(store) == [(1, "create_feature_jobs"), (2, "add_something")]
+
+
+def test_servers_that_start_at_once_do_not_mind_each_other(kind: str, store: Store, tmp_path: Path) -> None:
+    in_processes(migrate, 3, kind, tmp_path)
+    assert tables(store) == COLUMNS
+    assert done(store) == [(1, "create_feature_jobs")]
+
+
+def test_a_database_that_is_down_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = standalone("sqlite", tmp_path)
+    site.write_settings(database={"url": f"mysql://root@127.0.0.1:{free_port()}/fate"})
+    monkeypatch.setattr("fate_ext_plugin.db.base.BUSY_TRIES", 2)
+    from fate_ext_plugin.host.standalone import open_database
+    with pytest.raises(DatabaseUnavailable, match="does not answer"):
+        migrate(Store(open_database(site.settings)))

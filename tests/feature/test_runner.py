@@ -1,0 +1,223 @@
+"""How jobs run: in turn, in processes of their own, and to an end that says why."""
+import re
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+import requests
+
+from fate_ext_plugin.db.feature_job import FeatureJob
+from tests.conftest import MakeSite
+from tests.support.api_reader import ApiReader
+from tests.support.site import Site, wait_until
+from tests.support.slow_source import (
+    go,
+    install_slow_source,
+    jobs_of,
+    lines,
+    slow_view,
+    wait_started,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("slow")
+
+
+@pytest.fixture(scope="module")
+def site(folder: Path) -> Iterator[Site]:
+    """A server with a third party's source; two jobs run at once."""
+    site = install_slow_source(Site(folder, {
+        "views": {"slow": slow_view(folder), "unpicklable": slow_view(folder, unpicklable=True)},
+        "default_view": "slow", "concurrent_jobs": 2, "job_memory_mb": 256, "min_free_bytes": 0}))
+    yield site.start()
+    site.stop()
+
+
+@pytest.fixture
+def api_reader(site: Site, folder: Path) -> ApiReader:
+    (folder / "go").unlink() if (folder / "go").exists() else None
+    return ApiReader(site)
+
+
+def now(api_reader: ApiReader, job_id: str) -> Dict[str, Any]:
+    """What a query says that is not held."""
+    url = api_reader.site.url("query").replace("wait=43200", "wait=0")
+    data: Dict[str, Any] = requests.post(url, json={"jobId": job_id}, timeout=10).json()["data"]
+    return data
+
+
+def files_of(site: Site, job_id: str) -> List[str]:
+    return [name for name in site.files() if job_id in name]
+
+
+def exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+# -- in turn -----------------------------------------------------------------------------------------------------------
+
+
+def test_so_many_jobs_run_at_once_and_the_others_wait_their_turn(api_reader: ApiReader, folder: Path) -> None:
+    names = [f"turn{number}" for number in range(5)]
+    job_ids = [api_reader.job([name], do="wait") for name in names]
+    jobs = jobs_of(api_reader.site)
+    for name in names[:2]:
+        wait_started(folder, name)
+    time.sleep(0.5)
+    assert [jobs.get(job_id).status for job_id in job_ids] == ["running"] * 2 + ["waiting"] * 3
+    assert now(api_reader, job_ids[4])["status"] == "running"  # on the wire, where nobody knows of waiting
+    assert now(api_reader, job_ids[4])["message"] == "The job waits for its turn."
+    go(folder)
+    assert {api_reader.status(job_id)["status"] for job_id in job_ids} == {"success"}
+    starts = [jobs.get(job_id).start_time or 0 for job_id in job_ids]
+    assert starts == sorted(starts)
+
+
+def test_progress_is_told_while_the_job_runs(api_reader: ApiReader, folder: Path) -> None:
+    job_id = api_reader.job(["progress"], do="progress:40")
+    data = wait_until(lambda: next((d for d in [now(api_reader, job_id)] if d["progress"]), None))
+    assert (data["status"], data["progress"], data["message"]) == ("running", 40, "The job is running.")
+    go(folder)
+    data = api_reader.status(job_id)
+    assert (data["status"], data["progress"]) == ("success", 100)
+
+
+# -- canceled by another process -------------------------------------------------------------------------------------
+
+
+def test_a_running_job_is_canceled_by_the_command_line(api_reader: ApiReader, folder: Path) -> None:
+    job_id = api_reader.job(["running"], do="wait")
+    pid = wait_started(folder, "running")
+    assert api_reader.site.command("jobs", "cancel", job_id).stdout == f"canceled {job_id}\n"
+    canceled = time.monotonic()
+    data = api_reader.status(job_id)
+    assert (data["status"], data["message"]) == ("canceled", "The job was canceled by an operator of this site.")
+    wait_until(lambda: not exists(pid), what="the job's process to end")
+    wait_until(lambda: not files_of(api_reader.site, job_id), what="its files to be deleted")
+    assert time.monotonic() - canceled < 2.5
+    assert "is canceled, so there is nothing to download" in api_reader.download(job_id).text
+
+
+def test_a_waiting_job_is_canceled_by_the_command_line(api_reader: ApiReader, folder: Path) -> None:
+    running = [api_reader.job([name], do="wait") for name in ("before0", "before1")]
+    for name in ("before0", "before1"):
+        wait_started(folder, name)
+    waiting = api_reader.job(["never"], do="answer")
+    api_reader.site.command("jobs", "cancel", waiting)
+    canceled = time.monotonic()
+    assert api_reader.status(waiting)["status"] == "canceled"
+    assert time.monotonic() - canceled < 2
+    go(folder)
+    assert {api_reader.status(job_id)["status"] for job_id in running} == {"success"}
+
+
+# -- to an end that says why -----------------------------------------------------------------------------------------
+
+HOW = {
+    "segfault": r"The job's process was killed by SIGSEGV\.",
+    "killed": r"The job's process was killed by SIGKILL \(out of memory, most likely: lower job_memory_mb or "
+              r"concurrent_jobs\)\.",
+    "exit:7": r"The job's process ended with exit status 7\. It said: the driver gave up",
+    "allocate": r"The join needs more than job_memory_mb \(256\); raise it, or ask for fewer IDs or features at once\.",
+    "raise:OSError": r"The job's files can't be used: Input/output error\.",
+    "raise:NoData": r"Nothing is stored for month 209901\.",
+    "raise:RuntimeError": "The join failed: RuntimeError: two lines, a 😀 and \x00 x{250}.*",
+    "raise:surrogate": r"The join failed: ValueError: half of a character: \?",
+    "raise:unspeakable": r"The join failed: Unspeakable: \(no text\)",
+    "raise:SystemExit": r"The join failed: SystemExit: 0",
+}
+
+
+@pytest.fixture(scope="module")
+def failures(site: Site) -> Dict[str, Dict[str, Any]]:
+    api_reader = ApiReader(site)
+    job_ids = {do: api_reader.job(["u1"], do=do) for do in HOW}
+    return {do: api_reader.status(job_id) for do, job_id in job_ids.items()}
+
+
+@pytest.mark.parametrize("do", HOW)
+def test_a_source_that_fails_fails_its_job_with_the_reason(
+    failures: Dict[str, Dict[str, Any]], do: str
+) -> None:
+    assert failures[do]["status"] == "failed"
+    assert re.fullmatch(HOW[do], failures[do]["message"], re.DOTALL), failures[do]["message"]
+
+
+def test_a_failed_job_leaves_no_file_and_the_server_goes_on(
+    failures: Dict[str, Dict[str, Any]], api_reader: ApiReader
+) -> None:
+    job_ids = {data["jobId"] for data in failures.values()}
+    wait_until(lambda: not [name for name in api_reader.site.files() if name.split("/")[1] in job_ids])
+    assert api_reader.features(["u1"]) == lines("u1")
+
+
+def test_a_source_that_can_t_be_sent_to_a_process_fails_its_job(api_reader: ApiReader) -> None:
+    data = api_reader.status(api_reader.job(["u1"], view="unpicklable"))
+    assert (data["status"], data["message"]) == ("failed", "The job failed: TypeError; look at the server's log.")
+    assert "cannot pickle" in api_reader.site.log.read_text("utf-8")
+
+
+def test_a_source_may_print(api_reader: ApiReader) -> None:
+    """Even what looks like a report to the server."""
+    assert api_reader.features(["u1", "u2"], do="print") == lines("u1", "u2")
+
+
+def test_a_job_that_takes_too_long_fails(make_site: MakeSite, tmp_path: Path) -> None:
+    site = install_slow_source(make_site(
+        {"views": {"slow": slow_view(tmp_path)}, "job_timeout_seconds": 1}, start=False)).start()
+    api_reader = ApiReader(site)
+    data = api_reader.status(api_reader.job(["u1"], do="sleep:60"))
+    assert data["message"] == "The job ran longer than job_timeout_seconds (1); raise it, or ask for less."
+    assert data["elapsedSeconds"] < 3
+
+
+# -- afterwards --------------------------------------------------------------------------------------------------------
+
+
+def test_results_expire_and_old_jobs_are_forgotten(make_site: MakeSite, tmp_path: Path) -> None:
+    site = install_slow_source(make_site({"views": {"slow": slow_view(tmp_path)}}, start=False)).start()
+    api_reader, jobs = ApiReader(site), jobs_of(site)
+    job_ids: List[str] = [api_reader.job(["u1"]) for _ in range(2)] + [api_reader.job(["u1"], do="raise:KeyError")]
+    expiring, kept, forgotten = job_ids
+    for job_id in job_ids:
+        api_reader.status(job_id)
+    day = 86_400_000
+    end(expiring, -1.1 * day)
+    end(forgotten, -91 * day)
+    site.stop()
+    site.start()  # its janitor comes every minute, and at the start
+    wait_until(lambda: jobs.get(expiring).status == "expired")
+    assert api_reader.status(expiring)["message"] == "The result was deleted; run the FATE job again."
+    assert api_reader.download(expiring).status_code == 410
+    assert api_reader.download(kept).status_code == 200
+    wait_until(lambda: site.files() == [f"jobs/{kept}/result"])
+    wait_until(lambda: api_reader.status(forgotten)["status"] == "unknown")
+
+
+def end(job_id: str, milliseconds: float) -> None:
+    """Let it have ended at another time."""
+    FeatureJob.update(f_end_time=FeatureJob.f_end_time + int(milliseconds)).where(
+        FeatureJob.f_job_id == job_id).execute()
+
+
+def test_a_stop_puts_a_running_job_back_and_the_next_start_finishes_it(make_site: MakeSite, tmp_path: Path) -> None:
+    views = {"slow": slow_view(tmp_path), "gone": slow_view(tmp_path)}
+    site = install_slow_source(make_site({"views": views, "concurrent_jobs": 1}, start=False)).start()
+    api_reader, jobs = ApiReader(site), jobs_of(site)
+    running = api_reader.job(["u1"], view="slow", do="wait")
+    waiting = api_reader.job(["u2"], view="gone")
+    pid = wait_started(tmp_path, "u1")
+    stopped = time.monotonic()
+    site.stop()
+    assert time.monotonic() - stopped < 8
+    assert not exists(pid) and not site.processes()
+    assert (jobs.get(running).status, jobs.get(running).attempt) == ("waiting", 0)
+    go(tmp_path)
+    del views["gone"]
+    site.write_settings(views=views)
+    site.start()
+    assert api_reader.status(running)["status"] == "success"
+    assert api_reader.status(waiting)["message"] == "The view 'gone' is no longer configured."

@@ -1,0 +1,218 @@
+"""The folder data_dir: who may read it, who owns it, and what is left in it."""
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Set
+
+import pytest
+
+from fate_ext_plugin.errors import DiskFull, InvalidSettings
+from fate_ext_plugin.feature import storage as module
+from fate_ext_plugin.feature.storage import Storage
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    storage = Storage(tmp_path / "ext", 0)
+    storage.open()
+    return storage
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def receive(storage: Storage, job_id: str, content: bytes = b"u1\n") -> None:
+    with storage.receive(job_id) as target:
+        target.write(content)
+
+
+def files(storage: Storage, tmp_path: Path) -> Set[str]:
+    root = tmp_path / "ext"
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+# -- who may read it ---------------------------------------------------------------------------------------------------
+
+
+def test_everything_is_for_the_server_s_user_alone(storage: Storage, tmp_path: Path) -> None:
+    storage.secret()
+    receive(storage, "a")
+    for folder in ("ext", "ext/incoming", "ext/jobs", "ext/jobs/a"):
+        assert mode(tmp_path / folder) == 0o700, folder
+    assert mode(tmp_path / "ext/secret") == 0o600
+
+
+def test_a_folder_that_exists_is_used(storage: Storage, tmp_path: Path) -> None:
+    receive(storage, "a")
+    again = Storage(tmp_path / "ext", 0)
+    again.open()
+    assert again.ids("a").read_bytes() == b"u1\n"
+
+
+@pytest.mark.parametrize("blocked", ["ext", "ext/jobs"])
+def test_a_folder_that_can_t_be_used_is_named(tmp_path: Path, blocked: str) -> None:
+    path = tmp_path / blocked
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("a file")
+    with pytest.raises(InvalidSettings, match=r"data_dir .*/ext can't be written: (File exists|Not a directory)\."):
+        Storage(tmp_path / "ext", 0).open()
+
+
+# -- the secret --------------------------------------------------------------------------------------------------------
+
+
+def test_the_secret_is_made_once(storage: Storage, tmp_path: Path) -> None:
+    secret = storage.secret()
+    assert len(secret) == 32
+    assert storage.secret() == secret == Storage(tmp_path / "ext", 0).secret()
+
+
+@pytest.mark.parametrize("permissions", [0o640, 0o604, 0o620])
+def test_a_secret_that_others_may_read_is_refused(storage: Storage, tmp_path: Path, permissions: int) -> None:
+    storage.secret()
+    (tmp_path / "ext/secret").chmod(permissions)
+    with pytest.raises(InvalidSettings, match=r"/ext/secret is readable by others than its owner; chmod 600 it\."):
+        storage.secret()
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"x" * 33])
+def test_a_damaged_secret_is_refused(storage: Storage, tmp_path: Path, content: bytes) -> None:
+    storage.secret()
+    (tmp_path / "ext/secret").write_bytes(content)
+    with pytest.raises(InvalidSettings, match="is damaged; delete it and restart, then register again"):
+        storage.secret()
+
+
+# -- who owns it -------------------------------------------------------------------------------------------------------
+
+OTHER_SERVER = """
+import sys
+from pathlib import Path
+from fate_ext_plugin.feature.storage import Storage
+held = Storage(Path(sys.argv[1]), 0).lock()
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+
+
+def other_server(tmp_path: Path) -> "subprocess.Popen[str]":
+    process = subprocess.Popen([sys.executable, "-c", OTHER_SERVER, str(tmp_path / "ext")], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, universal_newlines=True)
+    assert process.stdout and process.stdout.readline() == "locked\n"
+    return process
+
+
+def test_a_second_server_is_refused_and_told_which_one_is_the_first(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_WAIT_SECONDS", 0.2)
+    first = other_server(tmp_path)
+    with pytest.raises(InvalidSettings, match=rf"is in use by process {first.pid}; give each server its own\."):
+        storage.lock()
+    first.kill()
+    first.wait()
+    with storage.lock():
+        assert (tmp_path / "ext/lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_server_waits_for_its_predecessor_to_end(storage: Storage, tmp_path: Path) -> None:
+    first = other_server(tmp_path)
+    started = time.monotonic()
+    subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {first.pid}"])
+    storage.lock().close()
+    assert 0.3 < time.monotonic() - started < 8
+    first.wait()
+
+
+def test_its_name_in_the_database_stays(storage: Storage, tmp_path: Path) -> None:
+    name = storage.instance_id()
+    assert len(name) == 16
+    assert Storage(tmp_path / "ext", 0).instance_id() == name
+    other = Storage(tmp_path / "other", 0)
+    other.open()
+    assert other.instance_id() != name
+
+
+# -- an upload ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_upload_is_no_job_s_before_it_is_complete(storage: Storage, tmp_path: Path) -> None:
+    with storage.receive("a") as target:
+        target.write(b"u1\n")
+        target.flush()
+        assert files(storage, tmp_path) == {"incoming/a"}
+    assert files(storage, tmp_path) == {"jobs/a/ids"}
+    assert storage.ids("a").read_bytes() == b"u1\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("a bad line"), KeyboardInterrupt()])
+def test_an_upload_that_fails_leaves_nothing(storage: Storage, tmp_path: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)), storage.receive("a") as target:
+        target.write(b"u1\n" * 1_000_000)
+        raise error
+    assert files(storage, tmp_path) == set() and storage.stored_jobs() == []
+
+
+def test_a_disk_with_too_little_space_takes_no_upload(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "ext", 2**60)
+    storage.open()
+    with pytest.raises(DiskFull, match=r"has \d+ MiB free, which is too little.* or lower min_free_bytes"):
+        receive(storage, "a")
+    assert files(storage, tmp_path) == set()
+
+
+def test_a_disk_that_runs_full_is_called_so(storage: Storage, tmp_path: Path) -> None:
+    with pytest.raises(DiskFull, match="The disk of data_dir is full; free space there and run the FATE job again"), \
+            storage.receive("a") as target:
+        with open("/dev/full", "wb", buffering=0) as full:
+            full.write(b"u1\n")
+        target.write(b"never")
+    assert files(storage, tmp_path) == set()
+
+
+# -- what is left ------------------------------------------------------------------------------------------------------
+
+
+def test_an_ended_job_keeps_its_result_alone(storage: Storage, tmp_path: Path) -> None:
+    receive(storage, "a")
+    storage.result("a").write_bytes(b"id,x\n")
+    storage.scratch("a").mkdir()
+    (storage.scratch("a") / "spilled").touch()
+    storage.clear_work("a")
+    assert files(storage, tmp_path) == {"jobs/a/result"}
+    storage.clear_work("a")
+    storage.forget("a")
+    storage.forget("a")
+    assert storage.stored_jobs() == []
+
+
+def test_what_a_killed_server_was_receiving_is_deleted(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "ext/incoming/a").write_bytes(b"u1\nu")
+    storage.child_log().touch()
+    storage.clear_incoming()
+    assert files(storage, tmp_path) == set()
+
+
+def test_folders_that_no_row_knows_are_deleted_when_they_are_old(storage: Storage) -> None:
+    for job_id in ("known", "orphan", "fresh"):
+        receive(storage, job_id)
+    for job_id in ("known", "orphan"):
+        os.utime(storage.job_folder(job_id), (0, time.time() - 7200))
+    assert sorted(storage.stored_jobs()) == ["fresh", "known", "orphan"]
+    assert storage.remove_orphans(lambda names: {"known"}, 3600) == ["orphan"]
+    assert storage.remove_orphans(lambda names: {"known"}, 0) == ["fresh"]
+    assert storage.stored_jobs() == ["known"]
+
+
+def test_a_folder_may_vanish_while_it_is_looked_at(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread of a job that fails deletes it."""
+    receive(storage, "a")
+    receive(storage, "b")
+    listed = list((storage.job_folder("a").parent).iterdir())
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter(listed))
+    storage.forget("a")
+    assert storage.stored_jobs() == ["b"]

@@ -1,0 +1,121 @@
+"""The four databases that our tables live in, opened as they are in operation, each with none of our tables."""
+import multiprocessing
+import os
+import warnings
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, TypeVar
+from urllib.parse import urlsplit
+
+import pytest
+from peewee import Database, Insert, InternalError, OperationalError
+from playhouse.pool import PooledMySQLDatabase
+
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.migration import MODELS
+from fate_ext_plugin.host.standalone import open_database
+from tests.conftest import database_url
+from tests.support.site import Site
+
+T = TypeVar("T")
+#: apsw and mysql as FATE Flow opens its own; sqlite and postgresql as `fate-ext serve` does
+KINDS = ["sqlite", "apsw", "mysql", "postgresql"]
+SERVERS = ["mysql", "postgresql"]
+
+
+def open_kind(kind: str, folder: Path) -> Database:
+    """A new pool of connections; skips where there is no such database."""
+    if kind == "apsw":
+        return _fate_sqlite(folder)
+    if kind == "mysql":
+        return _fate_mysql()
+    return open_database(standalone(kind, folder).settings)
+
+
+def standalone(kind: str, folder: Path) -> Site:
+    """A site of `fate-ext serve` on that database, not started."""
+    section: Dict[str, Any] = {} if kind == "sqlite" else {"database": database_url(kind.upper())}
+    site = Site(folder, {**section, "views": {"any": {"source": {"type": "file", "path": "*.csv"}, "columns": ["a"]}}})
+    site.data_dir.mkdir(exist_ok=True)
+    return site
+
+
+@contextmanager
+def empty_store(kind: str, folder: Path) -> Iterator[Store]:
+    """Leaves no table behind. FATE Flow's change to peewee's upsert is in force meanwhile, where it makes it."""
+    on_conflict = Insert.on_conflict
+    store = Store(open_kind(kind, folder))
+    store.bind(MODELS)
+    store.call(_drop_tables)
+    try:
+        yield store
+    finally:
+        Insert.on_conflict = on_conflict
+        store.call(_drop_tables)
+        getattr(store.database, "close_all", store.database.close)()
+
+
+def in_processes(action: Callable[[Store], T], count: int, kind: str, folder: Path) -> List[T]:
+    """Run ``action`` in so many processes at the same moment, each with connections of its own."""
+    context = multiprocessing.get_context("fork")  # others import everything again, for seconds
+    together, results = context.Barrier(count), context.Queue()
+
+    def run(store: Store) -> None:
+        store.bind(MODELS)
+        with store.connection():
+            together.wait(20)
+        results.put(action(store))
+
+    processes = [context.Process(target=run, args=(Store(open_kind(kind, folder)),)) for _ in range(count)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside other tests' idle threads
+        for process in processes:
+            process.start()
+    for process in processes:
+        process.join(30)
+        assert process.exitcode == 0, "its error is printed above"
+    return [results.get() for _ in processes]
+
+
+def _drop_tables() -> None:
+    for model in MODELS:
+        model.drop_table(safe=True)
+
+
+def _fate_sqlite(folder: Path) -> Database:
+    """fate_flow/db/db_models.py, class BaseDataBase: engine "standalone"."""
+    apsw_ext = pytest.importorskip("playhouse.apsw_ext", reason="apsw, FATE Flow's SQLite, is not installed")
+    Insert.on_conflict = lambda self, *args, **kwargs: self.on_conflict_replace()
+    return apsw_ext.APSWDatabase(str(folder / "fate_sqlite.db"))
+
+
+def _fate_mysql() -> Database:
+    """fate_flow/db/db_models.py, class BaseDataBase: any other engine, with the keys of service_conf.yaml."""
+    url = urlsplit(database_url("MYSQL")["url"])
+    return PooledMySQLDatabase(
+        url.path[1:], user=url.username, password=os.environ["FATE_EXT_TEST_MYSQL_PASSWORD"], host=url.hostname,
+        port=url.port, max_connections=100, stale_timeout=30)
+
+
+def sessions(store: Store) -> List[int]:
+    """Server-side IDs of the connections to this database, other than the one that asks."""
+    if isinstance(store.database, PooledMySQLDatabase):
+        sql = "SELECT id FROM information_schema.processlist WHERE id <> connection_id() AND db = database()"
+    else:
+        sql = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    return [row[0] for row in store.database.execute_sql(sql).fetchall()]
+
+
+def cut_sessions(store: Store) -> int:
+    """Break all other connections, as a restart of the database or a firewall does; returns how many."""
+    mysql = isinstance(store.database, PooledMySQLDatabase)
+
+    def cut() -> int:
+        found = sessions(store)
+        for session in found:
+            with suppress(InternalError, OperationalError):  # it was ending anyway
+                store.database.execute_sql(f"KILL {session}" if mysql else f"SELECT pg_terminate_backend({session})")
+        return len(found)
+    return store.call(cut)
+
+
