@@ -7,6 +7,7 @@ from typing import Optional
 from cheroot import wsgi
 
 from fate_ext_plugin.apps import create_app
+from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.fence import RedactTokens
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
@@ -29,7 +30,10 @@ class Server(wsgi.Server):
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Jobs that run then wait for the next start."""
+    """Serve until SIGTERM or SIGINT. Jobs that run then wait for the next start.
+
+    :raises ExtError: settings, folder, database or port can't be used.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactTokens())
@@ -45,9 +49,12 @@ def serve(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     try:
-        plugin.start()
-        server.prepare()
         listen = settings.listen
+        try:
+            server.prepare()
+        except OSError as error:
+            raise InvalidSettings(f"listen: {listen.host}:{listen.port} can't be used: {error}") from None
+        plugin.start()
         logger.info("serving on http://%s:%s, data in %s", listen.host, listen.port, settings.data_dir)
         server.serve()
     except KeyboardInterrupt:

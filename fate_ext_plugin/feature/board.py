@@ -15,7 +15,7 @@ class Board:
 
     @contextmanager
     def wait_for(self, job_id: str) -> Iterator[Optional[threading.Event]]:
-        """An event that is set when the job ends; None where too many wait already."""
+        """An event that is set when the job ends, or waiting does; None where too many wait already."""
         event = threading.Event()
         with self._lock:
             if self._held >= self._max_held:
@@ -37,6 +37,12 @@ class Board:
     def watched(self) -> List[str]:
         with self._lock:
             return list(self._waits)
+
+    def close(self) -> None:
+        """Let nobody wait any more: the server is going down, and each query needs a thread of it."""
+        with self._lock:
+            self._max_held = 0
+        self.announce(self.watched())
 
     def announce(self, job_ids: Iterable[str]) -> None:
         """Tell all who wait for these jobs that they have ended."""

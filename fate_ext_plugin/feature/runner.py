@@ -52,7 +52,7 @@ class Runner:
         self._dispatcher.start()
 
     def stop(self) -> None:
-        """Put running jobs back and end their processes."""
+        """Put running jobs back and end their processes; queries that are held say that their jobs go on."""
         self._stopping.set()
         self._wake.set()
         if self._dispatcher.is_alive():
@@ -64,6 +64,7 @@ class Runner:
         for thread in threads:
             thread.join(10.0)
         self._drop_spare()
+        self._board.close()
 
     def wake(self) -> None:
         """There may be a new job, or one to cancel."""

@@ -64,7 +64,8 @@ def test_every_problem_is_told_in_one_run(check: Check, site: Site, tmp_path: Pa
     view = credit_view(tmp_path)
     gone = {"type": "file", "path": str(tmp_path / "nothing" / "here" / "*.parquet")}
     site.write_settings(
-        data_dir=str(tmp_path / "file" / "ext"), views={"credit": view, "gone": {"source": gone, "columns": ["amount"]}},
+        data_dir=str(tmp_path / "file" / "ext"),
+        views={"credit": view, "gone": {"source": gone, "columns": ["amount"]}},
         database={"url": f"mysql://fate@127.0.0.1:{free_port()}/fate"})
     status, lines = check()
     assert status == 1

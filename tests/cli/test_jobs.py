@@ -86,8 +86,8 @@ def test_list_as_json_is_all_that_is_known(run: Run, two: Jobs) -> None:
     assert (new["job_id"], new["status"], new["ended"], new["ids"]) == (NEW, "waiting", None, None)
     assert old == {
         "job_id": OLD, "status": "success", "progress": 100, "view": "credit", "id_name": "sid", "attempt": 1,
-        "request": {"month": "202201", "name": "张三 😀"}, "fate_job_id": "2022110310380531325", "ids": 10, "matched": 8,
-        "missing": 2, "upload_bytes": 7, "result_bytes": 1234, "created": date_of(1_660_000_000_000),
+        "request": {"month": "202201", "name": "张三 😀"}, "fate_job_id": "2022110310380531325", "ids": 10,
+        "matched": 8, "missing": 2, "upload_bytes": 7, "result_bytes": 1234, "created": date_of(1_660_000_000_000),
         "started": date_of(1_660_000_001_000), "ended": date_of(1_660_000_002_500), "elapsed_seconds": 2.5,
         "error_code": None, "error": None}
 

@@ -22,7 +22,7 @@ WILDCARDS = re.compile(r"[*?\[\]{}]")
 class FileSchema(Schema):
     path = fields.String(required=True, validate=validate.Length(min=1), metadata={
         "help": "files to read: a path with {parameter} placeholders and * wildcards (** for folders in folders); "
-                "a relative one starts beside service_conf.yaml's folder"})
+                "a relative one starts where data_dir's would"})
     format = fields.String(load_default=None, validate=validate.OneOf(["parquet", "csv"]), metadata={
         "help": "parquet or csv; default: by the end of the path"})
     delimiter = fields.String(load_default=",", validate=validate.Length(equal=1), metadata={"help": "of CSV files"})
