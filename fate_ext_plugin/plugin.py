@@ -8,7 +8,6 @@ from flask import Blueprint
 from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.feature_app import add_feature_services
 from fate_ext_plugin.db.migration import migrate
-from fate_ext_plugin.errors import ExtError
 from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.job import Jobs
 from fate_ext_plugin.feature.runner import Runner
@@ -63,8 +62,8 @@ class Plugin:
         for name, view in self.settings.views.items():
             try:
                 view.source.inspect()
-            except ExtError as error:
-                logger.warning("view %s: %s", name, error.message)
+            except Exception as error:  # a third party's source may raise anything
+                logger.warning("view %s: %s", name, getattr(error, "message", repr(error)))
 
     def stop(self) -> None:
         self.runner.stop()

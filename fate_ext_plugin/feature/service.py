@@ -103,11 +103,12 @@ class FeatureService:
         deadline = time.monotonic() + seconds
         with self._board.wait_for(job_id) as ended:
             while True:
-                # Looked at after waiting began, so that no end is missed.
+                # Looked at after waiting began, or was ended, so that no end is missed.
+                over = ended is None or ended.is_set()
                 job = self._jobs.get(job_id)
                 left = deadline - time.monotonic()
                 yield job
-                if ended is None or not job.active or left <= 0:
+                if ended is None or over or not job.active or left <= 0:
                     return
                 ended.wait(min(beat, left))
 

@@ -13,8 +13,9 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Dict
 
-from fate_ext_plugin.errors import ExtError, SourceError, WorkerError
+from fate_ext_plugin.errors import DiskFull, ExtError, SourceError, WorkerError
 from fate_ext_plugin.feature.source import Join, Source, Workspace
+from fate_ext_plugin.feature.storage import FULL
 
 LENGTH = struct.Struct(">Q")
 # Address space for what is not the join's own memory: the interpreter, libraries, thread stacks.
@@ -65,8 +66,8 @@ def _known(error: BaseException, task: Task) -> ExtError:
         return WorkerError(
             f"The join needs more than job_memory_mb ({task.work.memory_bytes // 2**20}); raise it, or ask for fewer "
             "IDs or features at once.")
-    if isinstance(error, OSError):
-        return WorkerError(f"The job's files can't be used: {error.strerror}.")
+    if isinstance(error, OSError) and error.errno in FULL:
+        return DiskFull("The disk of data_dir became full; free space there and run the FATE job again.")
     try:
         text = " ".join(str(error).split())[:300]
     except Exception:  # a library's exception may not even have a text

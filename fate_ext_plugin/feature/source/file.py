@@ -61,11 +61,11 @@ class FileSource(Source):
         self._files(join)
 
     def inspect(self) -> None:
-        """The folder above the first placeholder or wildcard must be there and readable."""
-        fixed = Path(re.split(r"[{*?\[]", self._template, maxsplit=1)[0])
-        folder = fixed if fixed.is_dir() else fixed.parent
-        if not os.access(folder, os.R_OK | os.X_OK):
-            raise SourceError(f"{folder} is no folder that can be read.")
+        """The file must be readable; where its path varies, the folder above the first placeholder or wildcard."""
+        fixed = re.split(r"[{*?\[]", self._template, maxsplit=1)[0]
+        path = Path(fixed) if fixed == self._template or fixed.endswith("/") else Path(fixed).parent
+        if not os.access(path, os.R_OK):
+            raise SourceError(f"{path} is not there, or can't be read by this user.")
 
     def join(self, join: Join, work: Workspace, progress: Progress) -> Counts:
         connection = duck.connect(work, keep_order=join.duplicate_rows == "first")

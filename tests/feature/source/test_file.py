@@ -263,3 +263,19 @@ def test_any_table_gives_what_a_dictionary_would(
     answer = run("f.parquet", wanted, columns=["x", "y"])
     assert answer.lines == sorted(f"{id},{table[id] or ''},1" for id in ids if id in table)
     assert answer.counts == Counts(ids=len(ids), matched=len(ids & set(table)))
+
+
+@pytest.mark.parametrize("path, fine", [
+    ("data/f.csv", True), ("data/*.csv", True), ("data/{m}.csv", True), ("data/{m}/{v}/*.csv", True),
+    ("data/g.csv", False), ("gone/*.csv", False), ("data/gone/{m}.csv", False)])
+def test_inspect_looks_at_what_is_fixed_in_the_path(tmp_path: Path, path: str, fine: bool) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "f.csv").write_text("id,x\n")
+    token = base_dir.set(tmp_path)
+    source = FileSource({"path": path, "format": None, "delimiter": ","})
+    base_dir.reset(token)
+    if fine:
+        source.inspect()
+    else:
+        with pytest.raises(SourceError, match="is not there"):
+            source.inspect()
