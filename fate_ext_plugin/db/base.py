@@ -128,6 +128,6 @@ class Store:
 
     @staticmethod
     def _passing(error: Exception) -> bool:
-        """APSW raises errors of its own, which peewee does not translate: BusyError and LockedError pass."""
-        passing = ("BusyError", "LockedError")
+        """Errors that pass. By name where peewee does not translate APSW's, and where a pool is not always there."""
+        passing = ("BusyError", "LockedError", "MaxConnectionsExceeded")
         return isinstance(error, (OperationalError, InterfaceError)) or type(error).__name__ in passing

@@ -135,10 +135,15 @@ class FeatureService:
         if not self._settings.verify_job:
             return
         running = self._fate_job_running(fate_job_id or "")
+        if running is False and not fate_job_id:
+            raise FateJobNotRunning(
+                "requestBody has no job_id. FATE Flow's ApiReader sends it since 1.11, and before 1.11.1 it uploads an "
+                "empty file, too: upgrade FATE Flow to 1.11.1 or 1.11.2. For uploads by other programs set "
+                "verify_job: false.")
         if running is False:
             raise FateJobNotRunning(
-                f"job_id {str(fate_job_id)[:64]!r} is no running job of this FATE Flow. An ApiReader of FATE Flow 1.11 "
-                "sends it; for uploads by other programs set verify_job: false.")
+                f"job_id {fate_job_id!r} is no running job of this FATE Flow. For uploads by other programs set "
+                "verify_job: false.")
 
     def _check_size(self, size: int) -> None:
         if size > self._settings.max_upload_bytes:
