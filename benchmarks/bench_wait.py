@@ -110,7 +110,7 @@ def main() -> None:
             for poller in pollers:
                 poller.join()
     show(
-        f"Python {sys.version.split()[0]}: seconds from a job's end to the answer; held: median and longest of {ROUNDS}",
+        f"Python {sys.version.split()[0]}: seconds from a job's end to the answer; held: median, longest of {ROUNDS}",
         ["job takes", "asked every 60 s", "held", "held, longest"],
         [[f"{seconds} s", polled_delays[seconds], f"{statistics.median(delays):.3f}", f"{max(delays):.3f}"]
          for seconds, delays in held_delays.items()])

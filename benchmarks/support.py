@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
+import fate_ext_plugin
 from fate_ext_plugin.cli.table import table
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.fence import Fence
@@ -26,6 +27,7 @@ from fate_ext_plugin.registration import service_uris
 from fate_ext_plugin.settings import SECTION
 
 FOLDER = Path(os.environ.get("FATE_EXT_BENCH_DIR") or Path(tempfile.gettempdir()) / "fate-ext-bench")
+PACKAGE_FOLDER = str(Path(fate_ext_plugin.__file__).resolve().parent.parent)
 BLOCK = 1 << 20
 BOUNDARY = "81c7e4cc504b43f28d1c503f39b93ca1"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
@@ -143,15 +145,13 @@ class Server:
             self.port = probe.getsockname()[1]
         section = {"data_dir": str(self.folder / "data"), "listen": {"port": self.port}, **settings}
         self.conf.write_text(yaml.safe_dump({SECTION: section}), "utf-8")
-        self._environment = dict(os.environ)
-        if environment:
-            self._environment["PYTHONPATH"] = os.pathsep.join(
-                [*environment, *filter(None, [os.environ.get("PYTHONPATH")])])
+        # The very package that this process imported, whatever the current folder holds.
+        self._environment = dict(os.environ, PYTHONPATH=os.pathsep.join([PACKAGE_FOLDER, *environment]))
 
     def __enter__(self) -> "Server":
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(
-                self._command("serve"), stdout=log, stderr=log, env=self._environment)
+                self._command("serve"), stdout=log, stderr=log, env=self._environment, cwd=self.folder)
         while not self._answers():
             if self.process.poll() is not None:
                 sys.exit((self.folder / "log").read_text())
@@ -189,7 +189,8 @@ class Server:
         return post(self.url("query"), json.dumps({"jobId": job_id}).encode()).data
 
     def cancel(self, job_id: str) -> None:
-        subprocess.run([*self._command("jobs", "cancel"), job_id], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*self._command("jobs", "cancel"), job_id], check=True, stdout=subprocess.DEVNULL,
+                       env=self._environment, cwd=self.folder)
 
     def wait_until_clean(self) -> None:
         """Until ended and canceled jobs have left nothing on disk, nor a process."""
