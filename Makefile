@@ -17,7 +17,7 @@ help:   ## list the targets
 demo: $(VENV)/.installed-test   ## run the demo on small real data
 	$(VENV)/bin/python demo/run.py
 
-test: $(VENV)/.installed-test   ## run the tests, e.g. make test PYTEST_ARGS="-x tests/auth"
+test: $(VENV)/.installed-test   ## run the tests, e.g. make test PYTEST_ARGS="-x tests/apps"
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-lint   ## ruff and mypy

@@ -1,3 +1,3 @@
-"""The third-party services that FATE Flow calls and nobody ships."""
+"""The third-party services that FATE Flow calls."""
 
 __version__ = "0.1.0"

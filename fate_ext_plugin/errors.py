@@ -127,6 +127,12 @@ class WorkerError(ExtError):
     status, code = 500, 50003
 
 
+class HttpVersionTooOld(ExtError):
+    """HTTP/1.0 can't tell a whole download from a broken one to a client that does not count bytes."""
+
+    status, code = 505, 50501
+
+
 class DatabaseUnavailable(ExtError):
     status, code = 503, 50301
 

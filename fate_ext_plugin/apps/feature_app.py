@@ -8,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 
 from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.upload_body import open_document, read_chunks, request_body_of
-from fate_ext_plugin.errors import DatabaseUnavailable, InvalidRequestBody, UnknownJob
+from fate_ext_plugin.errors import DatabaseUnavailable, HttpVersionTooOld, InvalidRequestBody, UnknownJob
 from fate_ext_plugin.feature import job as states
 from fate_ext_plugin.feature.job import Job
 from fate_ext_plugin.feature.service import FeatureService, Result
@@ -48,16 +48,20 @@ def add_feature_services(
         return _held(answers, job_id)
 
     def download() -> Any:
+        _require_chunks()
         body = load_json(DownloadRequest, request_body_of(request, MultiDict()), "requestBody")
         result = service.result(body["jobId"], body.get("sign"))
         response = Response(mimetype="text/csv")
         blocks = _blocks(result)
-        # HTTP/1.0 has the length alone to tell a whole body from a truncated one.
-        if gzip and not _http_1_0() and request.accept_encodings["gzip"] > 0:
+        if gzip and request.accept_encodings["gzip"] > 0:
             blocks = _compressed(blocks)
             response.headers["Content-Encoding"] = "gzip"
             response.headers["Vary"] = "Accept-Encoding"
-        return _streamed(response, blocks, result.size, frame)
+        if frame is not None:
+            response.headers["Transfer-Encoding"] = "chunked"
+            blocks = iter(frame(blocks))
+        response.response = blocks
+        return response
 
     door.add("upload", ["POST"], upload)
     door.add("query", ["POST"], query)
@@ -162,16 +166,12 @@ def _compressed(blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def _streamed(response: Response, blocks: Iterator[bytes], size: int, frame: Optional[Frame]) -> Response:
-    """Chunked for HTTP/1.1: ApiReader does not notice a body shorter than its Content-Length (contract section 2)."""
-    if _http_1_0():
-        response.content_length = size
-    elif frame is not None:
-        response.headers["Transfer-Encoding"] = "chunked"
-        blocks = iter(frame(blocks))
-    response.response = blocks
-    return response
+def _require_chunks() -> None:
+    """ApiReader does not notice a body shorter than its Content-Length, only a broken chunk (contract section 2).
 
-
-def _http_1_0() -> bool:
-    return request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+    A proxy that speaks HTTP/1.0 to us would make the one of the other.
+    """
+    if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        raise HttpVersionTooOld(
+            "A download needs HTTP/1.1, so that a broken one never looks complete. Behind nginx, set "
+            "proxy_http_version 1.1.")

@@ -12,7 +12,10 @@ from fate_ext_plugin.errors import IncompleteUpload, InvalidRequestBody, Unsuppo
 
 CHUNK_BYTES = 1 << 16
 BARE_TYPES = ("", "application/octet-stream", "text/plain", "text/csv")
+# Of all that is not the file: what the decoder holds in memory.
+MAX_FORM_BYTES = 1 << 20
 MAX_FIELD_BYTES = 1 << 16
+FIELD_COST_BYTES = 1 << 10
 # The first line of a multipart document and the header after it, which no ID file starts with.
 _document = re.compile(rb"\A(?:\r\n)?--([^\r\n]{1,70})\r?\ncontent-", re.IGNORECASE)
 
@@ -42,6 +45,7 @@ def open_document(request: Request) -> Tuple[MultiDict, Iterator[bytes]]:
     :raises UnsupportedBody: none of the three forms.
     """
     content_type, options = parse_options_header(request.headers.get("Content-Type", ""))
+    content_type = content_type.lower()
     chunks = read_chunks(request)
     if content_type == "multipart/form-data":
         boundary = options.get("boundary", "").encode("utf-8")
@@ -81,13 +85,13 @@ class _Parts:
     """Streams one multipart document: fields first, then the one part named ``file``."""
 
     def __init__(self, boundary: bytes, chunks: Iterator[bytes]) -> None:
-        self._decoder = MultipartDecoder(boundary)
+        self._decoder = MultipartDecoder(boundary, max_form_memory_size=MAX_FORM_BYTES)
         self._chunks = chunks
 
     def fields(self) -> MultiDict:
         """Read up to the file part."""
         fields: MultiDict = MultiDict()
-        name, value = "", b""
+        name, value, held = "", b"", 0
         for event in self._events():
             if isinstance(event, Field):
                 if event.name == "file":
@@ -99,7 +103,8 @@ class _Parts:
                 raise InvalidRequestBody(f"The file part must be named file, not {str(event.name)[:80]!r}.")
             elif isinstance(event, Data):
                 value += event.data
-                if len(value) > MAX_FIELD_BYTES:
+                held += len(event.data) + FIELD_COST_BYTES
+                if len(value) > MAX_FIELD_BYTES or held > MAX_FORM_BYTES:
                     raise InvalidRequestBody(f"The form field {name[:80]!r} is too long.")
                 if not event.more_data:
                     fields.add(name, value.decode("utf-8", "replace"))

@@ -114,7 +114,8 @@ class Child:
             return []
 
     def kill(self) -> None:
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):  # somebody else's SIGCHLD handler was first
+            self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
                 with contextlib.suppress(BrokenPipeError):  # a task the dead child never read

@@ -20,6 +20,8 @@ from fate_ext_plugin.feature.source import Counts, Join, Progress, Workspace
 ID_FILE_DELIMITER = "\x1f"
 # DuckDB gives each thread a block of a CSV file; with its default of 32 MiB one thread reads most files alone.
 READ_BLOCK_BYTES = 1 << 20
+# Numbers the source's rows in ``found``, where the first of two is wanted.
+ROW_ORDER = "r"
 # Types whose text can't hold a comma, a quote or white space at the end.
 SAFE_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
               "UHUGEINT", "FLOAT", "DOUBLE", "BOOLEAN", "DECIMAL", "DATE", "TIME", "TIMESTAMP", "UUID")
@@ -74,6 +76,8 @@ def write_result(
 ) -> Counts:
     """Check the table ``found`` (id, then c0, c1, ... of the DuckDB types ``types``) and write the result.
 
+    Where the join takes the first of two rows, ``found`` has a column :data:`ROW_ORDER`, too.
+
     :raises InvalidFeature: two rows for one ID, or a value that FATE would misread.
     """
     found = count(connection, "SELECT count(*) FROM found")
@@ -96,7 +100,8 @@ def _resolve_duplicates(connection: "duckdb.DuckDBPyConnection", join: Join) -> 
     if join.duplicate_rows == "fail":
         row = connection.execute("SELECT id FROM found GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1").fetchone()
         raise duplicate_error(row[0] if row else "")
-    connection.execute("DELETE FROM found WHERE rowid NOT IN (SELECT min(rowid) FROM found GROUP BY id)")
+    connection.execute(
+        f"DELETE FROM found WHERE {ROW_ORDER} NOT IN (SELECT min({ROW_ORDER}) FROM found GROUP BY id)")
 
 
 def _refuse_misread_ids(connection: "duckdb.DuckDBPyConnection", join: Join) -> None:

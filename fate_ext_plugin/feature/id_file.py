@@ -4,7 +4,7 @@ What reaches the disk is normal form: UTF-8 without a byte order mark, LF, no he
 cases, and an error is known while the caller is still there to be told.
 """
 import codecs
-from typing import BinaryIO, Optional, Sequence
+from typing import BinaryIO, List, Optional, Sequence
 
 from fate_ext_plugin.errors import EmptyUpload, InvalidIdFile, UploadTooLarge
 
@@ -17,6 +17,7 @@ FORBIDDEN = (b"\x00", b"\x1f")
 class IdFile:
     """Writes the chunks of an upload to ``target`` in normal form.
 
+    :param target: to write and to read again.
     :param has_header: what requestBody says; None: decide by the first line.
     :param header_names: first lines taken for a header, in any case.
     :param default_name: name of the ID column of the answer, where the file has no header.
@@ -33,7 +34,8 @@ class IdFile:
         self._held = b""  # an unfinished last line, or CR
         self._first = True
         self.id_name = default_name
-        #: lines with an ID so far, duplicates included
+        self._any = self._exact = False
+        #: lines so far, duplicates included; blank ones only as long as there are fewer than max_ids
         self.lines = 0
 
     def write(self, chunk: bytes) -> None:
@@ -64,7 +66,7 @@ class IdFile:
         if self._held:
             self._write_lines(self._held + b"\n")
             self._held = b""
-        if not self.lines:
+        if not self._any:
             raise EmptyUpload(
                 "No ID arrived. Either the ID table of the FATE job is empty, or FATE Flow is older than 1.11.1: "
                 "its ApiReader uploads an empty file. Upgrade FATE Flow to 1.11.1 or 1.11.2.")
@@ -89,10 +91,22 @@ class IdFile:
         self._check_lengths(lines)
         if self._first:
             lines = self._without_header(lines)
-        self.lines += _count_ids(lines)
+        self._count(lines)
         if self.lines > self._max_ids:
             raise UploadTooLarge(f"More than {self._max_ids} IDs, which is max_ids. Split the ID table.")
         self._target.write(lines)
+
+    def _count(self, lines: bytes) -> None:
+        """Line ends first, which is fast and never too few; exactly only where that would be too many."""
+        self._any = self._any or (lines != b"" and not lines.isspace())
+        if not self._exact:
+            self.lines += lines.count(b"\n")
+            if self.lines <= self._max_ids:
+                return
+            self._exact = True
+            self._target.seek(0)
+            self.lines = sum(map(_count_ids, iter(lambda: self._target.readlines(1 << 20), [])))
+        self.lines += _count_ids(lines.splitlines())
 
     def _without_header(self, lines: bytes) -> bytes:
         """Take the header line away, where there is one; blank lines and a byte order mark before it are none."""
@@ -105,6 +119,8 @@ class IdFile:
         name = first.decode("utf-8").strip()
         if self._has_header is False or (self._has_header is None and name.lower() not in self._header_names):
             return lines
+        if not name:
+            raise InvalidIdFile("The header line is blank.")
         if "," in name or '"' in name:
             raise InvalidIdFile(f"The header {name[:80]!r} holds a comma or a quote; the ID file has one column.")
         if len(name) > MAX_NAME_LENGTH:
@@ -128,7 +144,5 @@ class IdFile:
         return f"after line {self.lines}" if self.lines else "near its start"
 
 
-def _count_ids(lines: bytes) -> int:
-    if lines.startswith(b"\n") or b"\n\n" in lines or b" \n" in lines or b"\t\n" in lines:
-        return sum(1 for line in lines.split(b"\n") if line.strip(b" \t"))
-    return lines.count(b"\n")
+def _count_ids(lines: List[bytes]) -> int:
+    return sum(1 for line in lines if line.strip(b" \t\n"))

@@ -120,7 +120,12 @@ class Runner:
         with self._lock:
             self._running[job.job_id] = stop
             self._threads_of_jobs[job.job_id] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # too many threads; its row is put back by _look_around
+            with self._lock:
+                del self._running[job.job_id], self._threads_of_jobs[job.job_id]
+            raise
 
     def _look_around(self) -> None:
         """Learn what other processes did: jobs canceled or ended elsewhere, and a row whose runner is gone."""
@@ -197,8 +202,7 @@ class Runner:
         view = self._views.get(job.view)
         if view is None:
             raise WorkerError(f"The view {job.view!r} is no longer configured.")
-        scratch = self._storage.scratch(job.job_id)
-        scratch.mkdir(mode=0o700, exist_ok=True)
+        scratch = self._storage.new_scratch(job.job_id)
         part = self._storage.result_part(job.job_id)
         work = Workspace(
             ids_path=self._storage.ids(job.job_id), result_path=part, scratch=scratch, id_name=job.id_name,
@@ -244,8 +248,9 @@ class Runner:
 
     def _fail(self, job: Job, error: ExtError) -> None:
         logger.error("job %s of view %s failed: %s", job.job_id, job.view, error.message)
-        self._jobs.fail(job.job_id, error)
-        self._storage.forget(job.job_id)
+        # One that ended otherwise meanwhile keeps its files: a result that was promised stays.
+        if self._jobs.fail(job.job_id, error) or self._jobs.get(job.job_id).status != states.SUCCESS:
+            self._storage.forget(job.job_id)
 
     def _retry(self, job: Job) -> None:
         """A job that was running when its server died."""

@@ -24,6 +24,8 @@ from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.feature.view import choose_view
 from fate_ext_plugin.settings import Settings
 
+# An upload looks at the free disk space again after so many bytes.
+SPACE_CHECK_BYTES = 64 * 2**20
 # None: this host can't tell.
 FateJobRunning = Callable[[str], Optional[bool]]
 
@@ -75,6 +77,8 @@ class FeatureService:
             for chunk in chunks:
                 received += len(chunk)
                 self._check_size(received)
+                if received // SPACE_CHECK_BYTES > (received - len(chunk)) // SPACE_CHECK_BYTES:
+                    self._storage.require_space(0)
                 id_file.write(chunk)
             id_file.finish()
             if id_file.id_name.lower() in (column.lower() for column in join.columns):

@@ -89,7 +89,9 @@ class Storage:
         """This data_dir's name in the database: it owns the jobs whose files are here."""
         path = self._root / "instance"
         if not path.exists():
-            path.write_text(secrets.token_hex(8), "ascii")
+            new = path.with_name("instance.new")
+            new.write_text(secrets.token_hex(8), "ascii")
+            os.replace(new, path)  # never half of it
         return path.read_text("ascii").strip()
 
     @contextmanager
@@ -100,7 +102,7 @@ class Storage:
         """
         path = self._incoming / job_id
         try:
-            with disk_errors(), open(path, "wb", buffering=1 << 20) as file:
+            with disk_errors(), open(path, "w+b", buffering=1 << 20) as file:
                 self.require_space(0)
                 yield file
             with disk_errors():
@@ -138,6 +140,14 @@ class Storage:
         """Delete what an ended job no longer needs: all but the result."""
         self.ids(job_id).unlink(missing_ok=True)
         shutil.rmtree(self.scratch(job_id), ignore_errors=True)
+
+    def new_scratch(self, job_id: str) -> Path:
+        """An empty folder; a killed attempt's leftovers go."""
+        scratch = self.scratch(job_id)
+        shutil.rmtree(scratch, ignore_errors=True)
+        self.result_part(job_id).unlink(missing_ok=True)
+        scratch.mkdir(mode=0o700)
+        return scratch
 
     def child_log(self) -> Path:
         """A new name for a child process's stderr."""

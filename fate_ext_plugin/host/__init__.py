@@ -1,4 +1,5 @@
 """What we need of the program we live in, said once. Only this folder imports fate_flow."""
+import socket
 from typing import Callable, Iterable, List, Optional, Protocol, Tuple
 
 from fate_ext_plugin.db.base import Store
@@ -22,3 +23,11 @@ class Host(Protocol):
 
     def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
         """Whether a FATE job of this ID is running here; None where the host can't tell."""
+
+
+def resolve(host: str) -> List[str]:
+    """The IP addresses of a host name; none where it does not resolve."""
+    try:
+        return sorted({str(info[4][0]).split("%")[0] for info in socket.getaddrinfo(host, None)})
+    except OSError:
+        return []

@@ -1,9 +1,9 @@
 """FATE Flow 1.9 to 1.11 as our host, and what differs between them."""
-import socket
 import sys
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.host import resolve
 
 # FATE's own statuses of a job that an ApiReader may run in (fate_flow.entity.run_status).
 RUNNING_STATUSES = ("waiting", "running")
@@ -84,14 +84,6 @@ def server_logger() -> Any:
     from fate_flow.settings import stat_logger
 
     return stat_logger
-
-
-def resolve(host: str) -> List[str]:
-    """The IP addresses of a host name; none where it does not resolve."""
-    try:
-        return sorted({str(info[4][0]) for info in socket.getaddrinfo(host, None)})
-    except OSError:
-        return []
 
 
 def _werkzeug_speaks_chunked() -> bool:

@@ -1,13 +1,12 @@
 """No FATE Flow around us: ``fate-ext serve``, with a database of our own."""
 from typing import List, Optional, Tuple
-from urllib.parse import urlsplit
 
 from peewee import Database, SqliteDatabase
 from playhouse.db_url import connect
 
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.host import Frame
+from fate_ext_plugin.host import Frame, resolve
 from fate_ext_plugin.settings import DatabaseSettings, Settings
 
 
@@ -16,24 +15,27 @@ class Standalone:
 
     def __init__(self, settings: Settings) -> None:
         self.frame: Optional[Frame] = None
+        self._hosts = [host for host in (settings.listen.host, settings.listen.public_host) if host]
         self.store = Store(open_database(settings))
         self.address: Tuple[str, int] = (settings.listen.public_host or settings.listen.host, settings.listen.port)
 
     def own_addresses(self) -> List[str]:
-        return []
+        """Of this machine: a FATE Flow elsewhere is named in allowed_networks."""
+        return [address for host in self._hosts for address in resolve(host)]
 
     def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
         return None
 
 
+SQLITE = "sqlite:///"
+
+
 def open_database(settings: Settings) -> Database:
     """:raises InvalidSettings: the driver is not installed, or the url can't be used."""
     chosen = settings.database or DatabaseSettings(url=f"sqlite:///{settings.data_dir / 'fate_ext.db'}")
-    scheme = urlsplit(chosen.url).scheme
-    if scheme == "sqlite":
+    if chosen.url.startswith(SQLITE):
         # WAL: a reader never waits for the writer.
-        path = urlsplit(chosen.url).path[1:]
-        return SqliteDatabase(path, pragmas={"journal_mode": "wal", "busy_timeout": 10000})
+        return SqliteDatabase(chosen.url[len(SQLITE):], pragmas={"journal_mode": "wal", "busy_timeout": 10000})
     try:
         database = connect(pooled(chosen.url_with_password()), unquote_password=True)
     except (RuntimeError, ValueError) as error:

@@ -103,6 +103,9 @@ class DatabaseUrl(fields.String):
         return url
 
 
+SQLITE = "sqlite:///"
+
+
 class DatabaseSchema(Schema):
     url = DatabaseUrl(required=True, metadata={"help": "sqlite:///path, mysql://user@host:port/name or "
                                                        "postgresql://user@host:port/name; never with a password"})
@@ -117,7 +120,10 @@ class DatabaseSchema(Schema):
             raise ValidationError("This environment variable is not set.", "password_env")
 
     @post_load
-    def build(self, data: Dict[str, Any], **_: Any) -> DatabaseSettings:
+    def build(self, data: Dict[str, Any], **_: Any) -> Any:
+        prefix, path = data["url"][:len(SQLITE)], data["url"][len(SQLITE):]
+        if prefix == SQLITE:
+            data["url"] = f"{SQLITE}{base_dir.get() / path}"
         return DatabaseSettings(**data)
 
 

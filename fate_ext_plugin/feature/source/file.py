@@ -16,6 +16,7 @@ from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Works
 INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 # A value becomes one part of a path: never a separator, a parent, a hidden file or a wildcard.
 SAFE_PART = re.compile(r"[^\W.~-][\w.=@+-]*")
+ROW_NUMBER = "\"\x1frow\""  # no column of a source is called so
 WILDCARDS = re.compile(r"[*?\[\]{}]")
 
 
@@ -88,12 +89,17 @@ class FileSource(Source):
         _require(schema, [join.id_column, *join.columns, *join.filters])
         id_type = schema[join.id_column]
         columns = [f"s.{duck.identifier(name)} AS c{index}" for index, name in enumerate(join.columns)]
-        conditions = [f"{_source_key(join.id_column, id_type)} = i.key"]
-        conditions += [_equals(connection, column, schema[column], value) for column, value in join.filters.items()]
+        filters = [_equals(connection, column, schema[column], value) for column, value in join.filters.items()]
+        if filters:
+            relation = f"(SELECT * FROM {relation} s WHERE {' AND '.join(filters)})"
+        if join.duplicate_rows == "first":
+            # Numbered as they are read: a join keeps no order.
+            relation = f"(SELECT *, row_number() OVER () AS {ROW_NUMBER} FROM {relation})"
+            columns.append(f"s.{ROW_NUMBER} AS {duck.ROW_ORDER}")
         with duck.reporting(connection, progress, duck.READ_SHARE, duck.JOIN_SHARE):
             connection.execute(
                 f"CREATE TEMP TABLE found AS SELECT i.id, {', '.join(columns)} "
-                f"FROM {relation} s JOIN {_keyed_ids(id_type)} i ON {' AND '.join(conditions)}")
+                f"FROM {relation} s JOIN {_keyed_ids(id_type)} i ON {_source_key(join.id_column, id_type)} = i.key")
         return [schema[name] for name in join.columns]
 
     def _files(self, join: Join) -> List[str]:
@@ -121,9 +127,10 @@ class FileSource(Source):
         names = "[" + ", ".join(duck.literal(name) for name in files) + "]"
         if self._format == "parquet":
             return f"read_parquet({names}, hive_partitioning = false, union_by_name = {len(files) > 1})"
-        # Every value stays the text it is: nothing is reformatted on the way.
+        # Every value stays the text it is, and nothing that a sniffer could take for a comment is lost.
         return (f"read_csv({names}, header = true, all_varchar = true, delim = {duck.literal(self._delimiter)}, "
-                f"quote = '\"', escape = '\"', hive_partitioning = false, union_by_name = {len(files) > 1})")
+                f"quote = '\"', escape = '\"', "
+                f"comment = '', skip = 0, hive_partitioning = false, union_by_name = {len(files) > 1})")
 
 
 def _format_of(path: str) -> str:
@@ -159,12 +166,18 @@ def _keyed_ids(id_type: str) -> str:
 
 def _equals(connection: "duckdb.DuckDBPyConnection", column: str, type_name: str, value: str) -> str:
     text = duck.literal(value)
+    if type_name in INTEGER_TYPES and not re.fullmatch(r"[+-]?[0-9]{1,20}", value):
+        raise _no_value(column, type_name, value)  # DuckDB would round 1.5
     if type_name != "VARCHAR":
         row = connection.execute(f"SELECT TRY_CAST({text} AS {type_name}) IS NULL").fetchone()
         if row and row[0]:
-            raise InvalidRequestBody(f"{value!r} is no value of column {column!r}, which is {type_name}.")
+            raise _no_value(column, type_name, value)
         text = f"CAST({text} AS {type_name})"
     return f"s.{duck.identifier(column)} = {text}"
+
+
+def _no_value(column: str, type_name: str, value: str) -> InvalidRequestBody:
+    return InvalidRequestBody(f"{value!r} is no value of column {column!r}, which is {type_name}.")
 
 
 def _first_line(error: Exception) -> str:
