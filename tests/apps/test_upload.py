@@ -417,6 +417,19 @@ def test_a_broken_form(site: Site, body: bytes, says: str) -> None:
         refused(response, 400, says)
 
 
+@pytest.mark.parametrize("body", [
+    b"x" * 3_000_000 + b"\r\n" + document_of(FILE),
+    b"--B\r\nContent-Disposition: form-data; x=" + b"x" * 3_000_000,
+    document_of(FILE) + b"x" * 3_000_000,
+    document_of(*['name="note"\r\n\r\n' + "x" * 60_000] * 40, FILE),
+], ids=["before the form", "header of a part", "after the form", "many fields"])
+def test_what_is_not_the_file_is_not_kept_in_memory_without_end(site: Site, body: bytes) -> None:
+    with leaves_nothing(site):
+        response = post(site, body, headers={"Content-Type": "multipart/form-data; boundary=B"})
+        assert response.status_code in (400, 413), response.text
+        assert response.json()["code"] != 0
+
+
 def test_a_form_without_a_boundary(site: Site) -> None:
     with leaves_nothing(site):
         refused(post(site, document_of(FILE), headers={"Content-Type": "multipart/form-data"}), 400, "no boundary")
