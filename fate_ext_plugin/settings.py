@@ -10,6 +10,7 @@ from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.feature.view import View
 
 SECTION = "fate_ext_plugin"
+SQLITE = "sqlite:///"
 Network = Union[IPv4Network, IPv6Network]
 
 

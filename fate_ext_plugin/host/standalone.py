@@ -7,7 +7,7 @@ from playhouse.db_url import connect
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.host import Frame, resolve
-from fate_ext_plugin.settings import DatabaseSettings, Settings
+from fate_ext_plugin.settings import SQLITE, DatabaseSettings, Settings
 
 
 class Standalone:
@@ -15,19 +15,16 @@ class Standalone:
 
     def __init__(self, settings: Settings) -> None:
         self.frame: Optional[Frame] = None
-        self._hosts = [host for host in (settings.listen.host, settings.listen.public_host) if host]
+        self._host = settings.listen.host
         self.store = Store(open_database(settings))
         self.address: Tuple[str, int] = (settings.listen.public_host or settings.listen.host, settings.listen.port)
 
     def own_addresses(self) -> List[str]:
-        """Of this machine: a FATE Flow elsewhere is named in allowed_networks."""
-        return [address for host in self._hosts for address in resolve(host)]
+        """Ours alone. Not public_host's, which may be a proxy's: all that it lets through would come from there."""
+        return resolve(self._host)
 
     def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
         return None
-
-
-SQLITE = "sqlite:///"
 
 
 def open_database(settings: Settings) -> Database:

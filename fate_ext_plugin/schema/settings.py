@@ -14,7 +14,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from fate_ext_plugin.feature.source import source_types
 from fate_ext_plugin.feature.view import RESERVED_NAMES, Parameter, View
-from fate_ext_plugin.settings import DatabaseSettings, Listen, Settings
+from fate_ext_plugin.settings import SQLITE, DatabaseSettings, Listen, Settings
 
 NAME = validate.Regexp(r"\A[A-Za-z][A-Za-z0-9_-]{0,63}\Z", error="A name is 1 to 64 letters, digits, _ or -.")
 # What an output header can hold: FATE splits it by the delimiter and strips it, without any quoting.
@@ -101,9 +101,6 @@ class DatabaseUrl(fields.String):
         if urlsplit(url).scheme not in self.SCHEMES:
             raise ValidationError("Must start with sqlite:///, mysql:// or postgresql://.")
         return url
-
-
-SQLITE = "sqlite:///"
 
 
 class DatabaseSchema(Schema):

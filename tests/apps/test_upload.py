@@ -19,7 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from requests_toolbelt import MultipartEncoder
 
-from fate_ext_plugin.errors import EmptyUpload, InvalidIdFile
+from fate_ext_plugin.errors import EmptyUpload, InvalidIdFile, UploadTooLarge
 from fate_ext_plugin.feature.id_file import IdFile
 from tests.conftest import MakeSite, credit_view
 from tests.support.api_reader import ApiReader, md5
@@ -554,9 +554,9 @@ def model(content: bytes, has_header: Optional[bool]) -> Any:
     return (name, ids) if ids else EmptyUpload
 
 
-def read(chunks: List[bytes], has_header: Optional[bool]) -> Any:
+def read(chunks: List[bytes], has_header: Optional[bool], max_ids: int = 10**6) -> Any:
     target = io.BytesIO()
-    file = IdFile(target, has_header, ("id", "sid", "phone"), "phone", max_ids=10**6)
+    file = IdFile(target, has_header, ("id", "sid", "phone"), "phone", max_ids)
     try:
         for chunk in chunks:
             file.write(chunk)
@@ -567,6 +567,8 @@ def read(chunks: List[bytes], has_header: Optional[bool]) -> Any:
     assert stored.endswith(b"\n") and b"\r" not in stored
     ids = [line for line in stored.decode("utf-8").split("\n") if line.strip(" \t")]
     assert file.lines >= len(ids)
+    if max_ids == len(ids):
+        assert file.lines == len(ids)
     return file.id_name, ids
 
 
@@ -584,7 +586,13 @@ def test_any_file_in_any_chunks(
     content = (b"\xef\xbb\xbf" if bom else b"") + (text if last else text.rstrip("\r\n")).encode()
     borders = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
     chunks = [content[start:end] for start, end in zip(borders, borders[1:])]
-    assert read(chunks, has_header) == model(content, has_header)
+    expected = model(content, has_header)
+    assert read(chunks, has_header) == expected
+    if expected is not EmptyUpload:
+        count = len(expected[1])
+        assert read(chunks, has_header, max_ids=count) == expected
+        with pytest.raises(UploadTooLarge):
+            read(chunks, has_header, max_ids=count - 1)
 
 
 @hypothesis_settings(max_examples=150, deadline=None)
