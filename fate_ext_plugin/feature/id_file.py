@@ -4,12 +4,13 @@ What reaches the disk is normal form: UTF-8 without a byte order mark, LF, no he
 cases, and an error is known while the caller is still there to be told.
 """
 import codecs
-from typing import BinaryIO, List, Optional, Sequence
+from typing import BinaryIO, Callable, Iterator, Optional, Sequence
 
 from fate_ext_plugin.errors import EmptyUpload, InvalidIdFile, UploadTooLarge
 
 MAX_LINE_BYTES = 4096
 MAX_NAME_LENGTH = 255
+READ_BYTES = 1 << 20
 # NUL ends strings elsewhere; 0x1f is the delimiter under which the file is read back as one column.
 FORBIDDEN = (b"\x00", b"\x1f")
 
@@ -34,9 +35,9 @@ class IdFile:
         self._held = b""  # an unfinished last line, or CR
         self._first = True
         self.id_name = default_name
-        self._any = self._exact = False
-        #: lines so far, duplicates included; blank ones only as long as there are fewer than max_ids
-        self.lines = 0
+        self._any = False
+        self._bound = 0.0
+        self._bounds = list(BOUNDS)
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes of the document, of any length above zero.
@@ -91,22 +92,25 @@ class IdFile:
         self._check_lengths(lines)
         if self._first:
             lines = self._without_header(lines)
-        self._count(lines)
-        if self.lines > self._max_ids:
-            raise UploadTooLarge(f"More than {self._max_ids} IDs, which is max_ids. Split the ID table.")
+        self._any = self._any or (lines != b"" and not lines.isspace())
+        self._limit(lines)
         self._target.write(lines)
 
-    def _count(self, lines: bytes) -> None:
-        """Line ends first, which is fast and never too few; exactly only where that would be too many."""
-        self._any = self._any or (lines != b"" and not lines.isspace())
-        if not self._exact:
-            self.lines += lines.count(b"\n")
-            if self.lines <= self._max_ids:
-                return
-            self._exact = True
-            self._target.seek(0)
-            self.lines = sum(map(_count_ids, iter(lambda: self._target.readlines(1 << 20), [])))
-        self.lines += _count_ids(lines.splitlines())
+    def _limit(self, lines: bytes) -> None:
+        """Keep an upper bound of the IDs so far, with duplicates, by the cheapest way that stays below the limit."""
+        bound = self._bounds[0]
+        self._bound += bound(lines)
+        while self._bound > self._max_ids:
+            del self._bounds[0]
+            if not self._bounds:
+                raise UploadTooLarge(f"More than {self._max_ids} IDs, which is max_ids. Split the ID table.")
+            bound = self._bounds[0]
+            self._bound = sum(map(bound, self._written())) + bound(lines)
+
+    def _written(self) -> Iterator[bytes]:
+        """What is written so far, in blocks of whole lines; the next write goes to the end again."""
+        self._target.seek(0)
+        return map(b"".join, iter(lambda: self._target.readlines(READ_BYTES), []))
 
     def _without_header(self, lines: bytes) -> bytes:
         """Take the header line away, where there is one; blank lines and a byte order mark before it are none."""
@@ -141,8 +145,15 @@ class IdFile:
         return InvalidIdFile(f"A line has over {MAX_LINE_BYTES} bytes {self._near()}; the file has one ID a line.")
 
     def _near(self) -> str:
-        return f"after line {self.lines}" if self.lines else "near its start"
+        line = sum(block.count(b"\n") for block in self._written())
+        return f"after line {line}" if line else "near its start"
 
 
-def _count_ids(lines: List[bytes]) -> int:
-    return sum(1 for line in lines if line.strip(b" \t\n"))
+def _count_ids(lines: bytes) -> int:
+    return sum(1 for line in lines.splitlines() if line.strip(b" \t"))
+
+
+# How many IDs whole lines hold at most, each dearer and closer than the one before: an ID and its line end take two
+# bytes, blank lines are none.
+BOUNDS: Sequence[Callable[[bytes], float]] = (
+    lambda lines: len(lines) / 2, lambda lines: lines.count(b"\n"), _count_ids)

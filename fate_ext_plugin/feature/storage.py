@@ -102,7 +102,7 @@ class Storage:
         """
         path = self._incoming / job_id
         try:
-            with disk_errors(), open(path, "w+b", buffering=1 << 20) as file:
+            with disk_errors(), open(path, "w+b") as file:
                 self.require_space(0)
                 yield file
             with disk_errors():
