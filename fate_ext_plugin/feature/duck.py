@@ -1,7 +1,7 @@
 """DuckDB as the engine of a job: limits, the uploaded IDs as a table, and a result in FATE's dialect."""
 import threading
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Tuple
+from typing import Iterator, List
 
 import duckdb
 
@@ -20,6 +20,8 @@ from fate_ext_plugin.feature.source import Counts, Join, Progress, Workspace
 ID_FILE_DELIMITER = "\x1f"
 # DuckDB gives each thread a block of a CSV file; with its default of 32 MiB one thread reads most files alone.
 READ_BLOCK_BYTES = 1 << 20
+# An uploaded ID's row number in ``ids``, which stands for it in ``found``.
+KEY = "k"
 # Numbers the source's rows in ``found``, where the first of two is wanted.
 ROW_ORDER = "r"
 # Types whose text can't hold a comma, a quote or white space at the end.
@@ -62,7 +64,8 @@ def load_ids(connection: "duckdb.DuckDBPyConnection", work: Workspace) -> int:
         f"CREATE TEMP TABLE ids AS SELECT DISTINCT id FROM read_csv({literal(str(work.ids_path))}, header = false, "
         f"columns = {{'id': 'VARCHAR'}}, auto_detect = false, delim = {literal(ID_FILE_DELIMITER)}, quote = '', "
         f"escape = '', max_line_size = {2 * MAX_LINE_BYTES}, buffer_size = {READ_BLOCK_BYTES}) "
-        "WHERE trim(id, ' \t') <> ''")
+        # not blank; most are seen to be not by their first character, which costs less
+        "WHERE id >= '!' OR trim(id, ' \t') <> ''")
     return count(connection, "SELECT count(*) FROM ids")
 
 
@@ -71,67 +74,89 @@ def count(connection: "duckdb.DuckDBPyConnection", query: str) -> int:
     return int(row[0]) if row else 0
 
 
-def write_result(
-    connection: "duckdb.DuckDBPyConnection", join: Join, work: Workspace, ids: int, types: List[str]
-) -> Counts:
-    """Check the table ``found`` (id, then c0, c1, ... of the DuckDB types ``types``) and write the result.
+def line(join: Join, types: List[str]) -> str:
+    """SQL for the columns :data:`KEY`, ``line`` and ``misread`` of ``found``.
+
+    Of the relations ``i`` (:data:`KEY`, id) and ``s``, whose columns have the DuckDB types ``types``. Lines are
+    finished here because a table of them is written, and read again, faster than one of their values.
+    """
+    last = len(join.columns) - 1
+    values: List[str] = []
+    misread: List[str] = []
+    for index, (name, type_name) in enumerate(zip(join.columns, types)):
+        value = f"s.{identifier(name)}"
+        if type_name == "BOOLEAN":
+            value = f"CAST({value} AS TINYINT)"
+        elif not type_name.startswith(SAFE_TYPES) or type_name.endswith("]"):
+            value = f"CAST({value} AS VARCHAR)"
+            found = f"regexp_matches({value}, {literal(f'{MISREAD}|{STRIPPED}' if index == last else MISREAD)})"
+            if join.misread_values == "fail":
+                misread.append(f"CASE WHEN {found} THEN {{'column': {index}, 'value': {value}}} END")
+            else:
+                value = f"CASE WHEN {found} THEN {_replaced(value, index == last)} ELSE {value} END"
+        values.append(_or_null(join, value))
+    return (f"i.{KEY}, concat(i.id, {_commas(values)}) AS line, "
+            f"{'coalesce(' + ', '.join(misread) + ')' if misread else 'NULL'} AS misread")
+
+
+def _or_null(join: Join, value: str) -> str:
+    return f"coalesce(CAST({value} AS VARCHAR), {literal(join.null_value)})" if join.null_value else value
+
+
+def _commas(values: List[str]) -> str:
+    return ", ".join(f"',', {value}" for value in values)
+
+
+def _replaced(text: str, at_end: bool) -> str:
+    replaced = f"regexp_replace({text}, {literal(MISREAD)}, {literal(REPLACEMENT)}, 'g')"
+    return f"regexp_replace({replaced}, {literal(STRIPPED)}, {literal(REPLACEMENT)})" if at_end else replaced
+
+
+def write_result(connection: "duckdb.DuckDBPyConnection", join: Join, work: Workspace, ids: int) -> Counts:
+    """Check the table ``found`` (the columns of :func:`line`) and write the result.
 
     Where the join takes the first of two rows, ``found`` has a column :data:`ROW_ORDER`, too.
 
     :raises InvalidFeature: two rows for one ID, or a value that FATE would misread.
     """
     found = count(connection, "SELECT count(*) FROM found")
-    matched = count(connection, "SELECT count(DISTINCT id) FROM found")
+    matched = count(connection, f"SELECT count(DISTINCT {KEY}) FROM found")
     if matched < found:
         _resolve_duplicates(connection, join)
-    _refuse_misread_ids(connection, join)
-    relation = "found"
+    _refuse_misread(connection, join)
+    lines = "SELECT line FROM found"
     if join.missing_ids == "keep" and matched < ids:
-        relation = "(SELECT * FROM found UNION ALL BY NAME SELECT id FROM ids ANTI JOIN found USING (id))"
-    columns = [_output(connection, join, index, types[index]) for index in range(len(join.columns))]
+        nulls = _commas([literal(join.null_value)] * len(join.columns))
+        lines += f" UNION ALL SELECT concat(id, {nulls}) FROM ids WHERE rowid NOT IN (SELECT {KEY} FROM found)"
+    header = ",".join([work.id_name, *join.columns])
     connection.execute(
-        f"COPY (SELECT id AS {identifier(work.id_name)}, {', '.join(columns)} FROM {relation}) "
-        f"TO {literal(str(work.result_path))} (FORMAT csv, HEADER true, DELIMITER ',', QUOTE '', ESCAPE '', "
-        f"NULLSTR {literal(join.null_value)})")
+        f"COPY (SELECT line AS {identifier(header)} FROM ({lines})) "
+        f"TO {literal(str(work.result_path))} (FORMAT csv, HEADER true, QUOTE '', ESCAPE '')")
     return Counts(ids=ids, matched=matched)
 
 
 def _resolve_duplicates(connection: "duckdb.DuckDBPyConnection", join: Join) -> None:
     if join.duplicate_rows == "fail":
-        row = connection.execute("SELECT id FROM found GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1").fetchone()
+        row = connection.execute(
+            f"SELECT id FROM ids WHERE rowid IN (SELECT {KEY} FROM found GROUP BY {KEY} HAVING count(*) > 1) "
+            "ORDER BY id LIMIT 1").fetchone()
         raise duplicate_error(row[0] if row else "")
     connection.execute(
-        f"DELETE FROM found WHERE {ROW_ORDER} NOT IN (SELECT min({ROW_ORDER}) FROM found GROUP BY id)")
+        f"DELETE FROM found WHERE {ROW_ORDER} NOT IN (SELECT min({ROW_ORDER}) FROM found GROUP BY {KEY})")
 
 
-def _refuse_misread_ids(connection: "duckdb.DuckDBPyConnection", join: Join) -> None:
-    written = "ids" if join.missing_ids == "keep" else "found"
+def _refuse_misread(connection: "duckdb.DuckDBPyConnection", join: Join) -> None:
     # Of what FATE misreads, an uploaded line can hold these only.
-    query = f"SELECT id FROM {written} WHERE contains(id, ',') OR contains(id, '\"') LIMIT 1"
-    row = connection.execute(query).fetchone()
+    query = "SELECT id FROM ids WHERE (contains(id, ',') OR contains(id, '\"'))"
+    if join.missing_ids != "keep":
+        query += f" AND rowid IN (SELECT {KEY} FROM found)"
+    row = connection.execute(f"{query} LIMIT 1").fetchone()
     if row:
         raise misread_id_error(row[0])
-
-
-def _output(connection: "duckdb.DuckDBPyConnection", join: Join, index: int, type_name: str) -> str:
-    """One column of the result as an SQL expression, after its values were checked."""
-    column, name = f"c{index}", identifier(join.columns[index])
-    if type_name == "BOOLEAN":
-        return f"CAST({column} AS TINYINT) AS {name}"
-    if type_name.startswith(SAFE_TYPES) and not type_name.endswith("]"):
-        return f"{column} AS {name}"
-    text = f"CAST({column} AS VARCHAR)"
-    pattern = f"{MISREAD}|{STRIPPED}" if index == len(join.columns) - 1 else MISREAD
-    row: Tuple[Any, ...] = connection.execute(
-        f"SELECT id, {text} FROM found WHERE regexp_matches({text}, {literal(pattern)}) LIMIT 1").fetchone() or ()
-    if not row:
-        return f"{text} AS {name}"
-    if join.misread_values == "fail":
-        raise misread_error(join.columns[index], row[0], row[1])
-    cleaned = f"regexp_replace({text}, {literal(MISREAD)}, {literal(REPLACEMENT)}, 'g')"
-    if index == len(join.columns) - 1:
-        cleaned = f"regexp_replace({cleaned}, {literal(STRIPPED)}, {literal(REPLACEMENT)})"
-    return f"{cleaned} AS {name}"
+    row = connection.execute(
+        f"SELECT id, misread FROM found JOIN ids ON ids.rowid = {KEY} WHERE misread IS NOT NULL LIMIT 1").fetchone()
+    if row:
+        raise misread_error(join.columns[row[1]["column"]], row[0], row[1]["value"])
 
 
 @contextmanager

@@ -73,34 +73,33 @@ class FileSource(Source):
         with duck.reporting(connection, progress, 0.0, duck.READ_SHARE):
             ids = duck.load_ids(connection, work)
         try:
-            types = self._find(connection, join, progress)
+            self._find(connection, join, progress)
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
             raise SourceError(f"The source can't be read: {_first_line(error)}") from error
         joined = duck.READ_SHARE + duck.JOIN_SHARE
         with duck.reporting(connection, progress, joined, 1 - joined):
-            return duck.write_result(connection, join, work, ids, types)
+            return duck.write_result(connection, join, work, ids)
 
-    def _find(self, connection: "duckdb.DuckDBPyConnection", join: Join, progress: Progress) -> List[str]:
-        """Create the table ``found`` (id, c0, c1, ...): the uploaded IDs' rows. Returns the columns' types."""
+    def _find(self, connection: "duckdb.DuckDBPyConnection", join: Join, progress: Progress) -> None:
+        """Create the table ``found``: the lines of the uploaded IDs' rows."""
         relation = self._relation(self._files(join))
         schema = _schema(connection, relation)
         _require(schema, [join.id_column, *join.columns, *join.filters])
         id_type = schema[join.id_column]
-        columns = [f"s.{duck.identifier(name)} AS c{index}" for index, name in enumerate(join.columns)]
+        columns = duck.line(join, [schema[name] for name in join.columns])
         filters = [_equals(connection, column, schema[column], value) for column, value in join.filters.items()]
         if filters:
             relation = f"(SELECT * FROM {relation} s WHERE {' AND '.join(filters)})"
         if join.duplicate_rows == "first":
             # Numbered as they are read: a join keeps no order.
             relation = f"(SELECT *, row_number() OVER () AS {ROW_NUMBER} FROM {relation})"
-            columns.append(f"s.{ROW_NUMBER} AS {duck.ROW_ORDER}")
+            columns += f", s.{ROW_NUMBER} AS {duck.ROW_ORDER}"
         with duck.reporting(connection, progress, duck.READ_SHARE, duck.JOIN_SHARE):
             connection.execute(
-                f"CREATE TEMP TABLE found AS SELECT i.id, {', '.join(columns)} "
+                f"CREATE TEMP TABLE found AS SELECT {columns} "
                 f"FROM {relation} s JOIN {_keyed_ids(id_type)} i ON {_source_key(join.id_column, id_type)} = i.key")
-        return [schema[name] for name in join.columns]
 
     def _files(self, join: Join) -> List[str]:
         """The files that hold the answer.
@@ -159,9 +158,9 @@ def _keyed_ids(id_type: str) -> str:
     IDs are compared as text: '007' is not 7.
     """
     if id_type not in INTEGER_TYPES:
-        return "(SELECT id, id AS key FROM ids)"
+        return f"(SELECT rowid AS {duck.KEY}, id, id AS key FROM ids)"
     key = f"TRY_CAST(id AS {id_type})"
-    return f"(SELECT id, {key} AS key FROM ids WHERE CAST({key} AS VARCHAR) = id)"
+    return f"(SELECT rowid AS {duck.KEY}, id, {key} AS key FROM ids WHERE CAST({key} AS VARCHAR) = id)"
 
 
 def _equals(connection: "duckdb.DuckDBPyConnection", column: str, type_name: str, value: str) -> str:
