@@ -11,6 +11,14 @@ from tests.support.site import Site
 MakeSite = Callable[..., Site]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_certificates() -> Iterator[None]:
+    """PyMySQL reads all that the machine trusts, 25 ms for each connection; none is checked in these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", os.devnull)
+        yield
+
+
 @pytest.fixture
 def make_site(tmp_path: Path) -> Iterator[MakeSite]:
     """Start servers; all are stopped when the test ends."""

@@ -1,7 +1,7 @@
 """DuckDB as the engine of a job: limits, the uploaded IDs as a table, and a result in FATE's dialect."""
 import threading
 from contextlib import contextmanager
-from typing import Iterator, List
+from typing import Any, Dict, Iterator, List
 
 import duckdb
 
@@ -29,6 +29,7 @@ SAFE_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT",
               "UHUGEINT", "FLOAT", "DOUBLE", "BOOLEAN", "DECIMAL", "DATE", "TIME", "TIMESTAMP", "UUID")
 # A join's share of the work beside reading the IDs and writing the result, for progress only.
 READ_SHARE, JOIN_SHARE = 0.05, 0.65
+FETCHES_NOTHING: Dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 
 
 def connect(work: Workspace, keep_order: bool = False) -> "duckdb.DuckDBPyConnection":
@@ -42,12 +43,21 @@ def connect(work: Workspace, keep_order: bool = False) -> "duckdb.DuckDBPyConnec
         "memory_limit": f"{work.memory_bytes * 3 // 4 // 2**20}MiB",
         "temp_directory": str(work.scratch),
         "preserve_insertion_order": keep_order,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
+        **FETCHES_NOTHING,
     })
     connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+@contextmanager
+def schema_reader() -> Iterator["duckdb.DuckDBPyConnection"]:
+    """An in-memory database to ask for the columns of files; it writes nothing and fetches nothing from anywhere."""
+    connection = duckdb.connect(config={"threads": 1, "temp_directory": "", **FETCHES_NOTHING})
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def literal(text: str) -> str:

@@ -53,6 +53,11 @@ class View:
             misread_values=self.misread_values,
         )
 
+    def source_columns(self) -> List[str]:
+        """Every column of the source that a job may read."""
+        filtered = [parameter.column for parameter in self.parameters.values() if parameter.column]
+        return list(dict.fromkeys([self.id_column, *self.columns, *filtered]))
+
     def _features(self, wanted: Any) -> List[str]:
         if wanted is None:
             return list(self.columns)

@@ -1,12 +1,21 @@
 """fate-ext check: is everything usable? Each problem in plain words, all of them in one run."""
+import sqlite3
 from pathlib import Path
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
+import duckdb
 import pytest
+from Crypto.PublicKey import RSA
 
+from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.cli import main
+from fate_ext_plugin.cli.rooms import Rooms, open_rooms
+from fate_ext_plugin.db.base import date_of, now_ms
+from tests.auth.conftest import vectors
 from tests.conftest import MakeSite, credit_view
-from tests.support.site import Site, free_port
+from tests.support.site import Site, free_port, wait_until
+
+DAY = 86_400_000
 
 
 @pytest.fixture
@@ -81,3 +90,148 @@ def test_a_disk_with_too_little_space(check: Check, site: Site) -> None:
     status, lines = check()
     assert status == 1
     assert "min_free_bytes" in problems(lines)[0]
+
+
+class TestColumns:
+    """The view's ID column, its columns, and those that its parameters filter must be in the source."""
+
+    @pytest.fixture
+    def columns(self, site: Site, check: Check) -> Callable[..., str]:
+        """What is said of a view of the columns id, amount and month; keywords change the view."""
+        def columns(source: Dict[str, Any], **view: Any) -> str:
+            site.write_settings(views={"credit": {"source": source, "columns": ["amount"], **view}})
+            return check()[1][-1]
+        return columns
+
+    @pytest.fixture(params=["parquet", "csv", "sqlite"])
+    def source(self, request: Any, tmp_path: Path) -> Dict[str, Any]:
+        """Each kind that needs no server; the tests of the sql source have MariaDB and PostgreSQL."""
+        path = tmp_path / f"credit.{request.param}"
+        if request.param == "sqlite":
+            connection = sqlite3.connect(str(path))
+            connection.execute("CREATE TABLE credit AS SELECT 'u1' AS id, 1 AS amount, 202201 AS month")
+            connection.commit()
+            connection.close()
+            return {"type": "sql", "url": f"sqlite:///{path}", "table": "credit"}
+        duckdb.execute(f"COPY (SELECT 'u1' AS id, 1 AS amount, 202201 AS month) TO '{path}' (FORMAT {request.param})")
+        return {"type": "file", "path": str(path)}
+
+    def test_all_are_there(self, columns: Callable[..., str], source: Dict[str, Any]) -> None:
+        month = {"month": {"pattern": ".*", "column": "month"}}
+        assert columns(source, parameters=month) == "ok      view credit: 1 columns"
+
+    @pytest.mark.parametrize("view, missing", [
+        ({"id_column": "uid"}, "'uid'"),
+        ({"columns": ["amount", "Amount", "age"]}, "'Amount', 'age'"),
+        ({"parameters": {"region": {"pattern": ".*", "column": "area"}}}, "'area'"),
+    ])
+    def test_one_is_missing(
+        self, columns: Callable[..., str], source: Dict[str, Any], view: Dict[str, Any], missing: str
+    ) -> None:
+        said = columns(source, **view)
+        assert said.startswith("PROBLEM view credit: ")
+        assert said.endswith(f" has no column {missing}; letter case counts. It has: 'id', 'amount', 'month'.")
+
+    def test_the_files_are_still_to_come(self, columns: Callable[..., str], tmp_path: Path) -> None:
+        month = {"month": {"pattern": r"\d{6}", "required": True}}
+        path = f"{tmp_path}/{{month}}.parquet"
+        assert columns({"type": "file", "path": path}, parameters=month) == (
+            f"ok      view credit: 1 columns, not compared: there is no file {path} yet")
+
+    def test_a_server_that_starts_looks_at_the_sources_alone(self, site: Site, tmp_path: Path) -> None:
+        """It logs one that can't be read; to compare columns would cost it memory."""
+        credit = {**credit_view(tmp_path), "columns": ["salary"]}
+        gone = {"source": {"type": "file", "path": str(tmp_path / "gone.parquet")}, "columns": ["amount"]}
+        site.write_settings(views={"credit": credit, "gone": gone})
+        site.start()
+        warned = f"WARNING view gone: {tmp_path}/gone.parquet is not there, or can't be read by this user."
+        wait_until(lambda: warned in site.log.read_text("utf-8"))
+        assert "view credit" not in site.log.read_text("utf-8")
+
+
+class TestAuthentication:
+    """Where section authentication is there: do secrets open, and can we sign?"""
+
+    @pytest.fixture
+    def site(self, make_site: MakeSite) -> Site:
+        return make_site({"authentication": {"party_id": "9999"}}, start=False)
+
+    @pytest.fixture
+    def rooms(self, site: Site) -> Rooms:
+        """A client, and our own key."""
+        rooms = open_rooms(site.conf)
+        rooms.clients.add("etl", "Nightly ETL")
+        rooms.keys.add_private("9999", vectors("1.11.2")["private_key"])
+        return rooms
+
+    @pytest.fixture
+    def said(self, check: Check) -> Callable[[], List[str]]:
+        """What is said of clients and of keys."""
+        def said() -> List[str]:
+            status, lines = check()
+            assert status == (1 if problems(lines) else 0)
+            return [line for line in lines if line[8:].startswith(("clients: ", "keys: "))]
+        return said
+
+    def test_before_the_first_start_nothing_is_made(
+        self, check: Check, site: Site, said: Callable[[], List[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert check()[1][0] == "ok      settings: no views, authentication"
+        assert said() == ["ok      clients: none yet", "ok      keys: none yet; the first start makes ours"]
+        assert not site.data_dir.exists()
+        monkeypatch.setenv("FATE_EXT_MASTER_KEY", "too short")
+        site.write_settings(authentication={"master_key_env": "FATE_EXT_MASTER_KEY"})
+        assert said()[0] == ("PROBLEM clients: The environment variable FATE_EXT_MASTER_KEY holds no master key: 64 "
+                             "hexadecimal digits.")
+
+    def test_clients_may_come_before_the_first_start(self, site: Site, said: Callable[[], List[str]]) -> None:
+        open_rooms(site.conf).clients.add("etl", "Nightly ETL")
+        assert said() == ["ok      clients: 1", "ok      keys: none yet; the first start makes ours"]
+
+    def test_all_is_well(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
+        assert said() == ["ok      clients: 1", "ok      keys: party 9999 can sign; 0 partner(s)"]
+        rooms.clients.add("off", "Switched off")
+        rooms.clients.enable("off", False)
+        rooms.keys.add_public("10000", vectors("1.11.2")["public_key"], valid_until=now_ms() - 1)
+        assert said() == ["ok      clients: 2, 1 of them disabled or expired",
+                          "ok      keys: party 9999 can sign; 1 partner(s), 1 of them without a valid key"]
+
+    def test_another_master_key(self, rooms: Rooms, site: Site, said: Callable[[], List[str]]) -> None:
+        key = site.data_dir / "master_key"
+        key.write_text("0" * 64)
+        assert [line[:70] for line in said()] == [
+            "PROBLEM clients: The stored secret of client etl can't be decrypted: t",
+            "PROBLEM keys: The stored secret of private 9999 "
+            f"{parse_key(vectors('1.11.2')['public_key']).fingerprint}"[:70]]
+        key.unlink()
+        assert said()[0].startswith("PROBLEM clients: The master key can't be read: No such file or directory: ")
+        assert not key.exists()
+
+    def test_a_key_that_ends_soon(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
+        """Unless another follows it."""
+        end = now_ms() + 13 * DAY
+        theirs = vectors("1.11.2")["public_key"]
+        fingerprint = rooms.keys.add_public("10000", theirs, valid_until=end)
+        assert said()[1] == f"PROBLEM keys: The last key of party 10000 ends {date_of(end)}."
+        rooms.keys.add_public("10000", public(RSA.generate(2048)), valid_from=end - DAY)
+        assert said()[1] == "ok      keys: party 9999 can sign; 1 partner(s)"
+        rooms.keys.remove("10000", fingerprint)
+        rooms.keys.add_public("10000", theirs, valid_until=end - 2 * DAY)
+        assert said()[1] == f"PROBLEM keys: The last key of party 10000 ends {date_of(end - 2 * DAY)}."
+
+    def test_a_rotation_is_no_problem(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
+        new = rooms.keys.rotate("9999", now_ms() + DAY, DAY)
+        assert said()[1] == "ok      keys: party 9999 can sign; 0 partner(s)"
+        rooms.keys.remove("9999", new)
+        assert said()[1].startswith("PROBLEM keys: The last key of party 9999 ends ")
+
+    def test_no_key_of_our_own(self, rooms: Rooms, site: Site, said: Callable[[], List[str]]) -> None:
+        site.write_settings(authentication={"party_id": "8888"})
+        assert said()[1] == ("PROBLEM keys: There is no valid private key of our own, party 8888; see `fate-ext key "
+                             "generate`.")
+        site.write_settings(authentication={})
+        assert said()[1] == "ok      keys: no party_id is set, so nothing can be signed; 0 partner(s)"
+
+
+def public(key: Any) -> str:
+    return str(key.publickey().export_key().decode())

@@ -1,6 +1,6 @@
 """A third party's source, as an entry point names it: it answers every ID with its length, after ``seconds``."""
 import time
-from typing import Any
+from typing import Any, Sequence
 
 from marshmallow import Schema, fields
 
@@ -17,7 +17,7 @@ class SlowSource(Source):
     def check(self, join: Join) -> None:
         pass
 
-    def inspect(self) -> None:
+    def inspect(self, columns: Sequence[str]) -> None:
         pass
 
     def join(self, join: Join, work: Workspace, progress: Progress) -> Counts:

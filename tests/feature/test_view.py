@@ -1,11 +1,12 @@
 """Feature views: how requestBody chooses a view, narrows its features and gives its parameters."""
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
 import pytest
 
 from fate_ext_plugin.errors import InvalidRequestBody
-from fate_ext_plugin.feature.view import View, choose_view
+from fate_ext_plugin.feature.view import Parameter, View, choose_view
 from fate_ext_plugin.settings import parse_settings
 
 
@@ -26,6 +27,13 @@ def views(tmp_path: Path) -> Mapping[str, View]:
             "debit": {"source": {"type": "file", "path": "/data/debit.csv"}, "columns": ["limit"]},
         },
     }, tmp_path).views
+
+
+def test_every_column_that_a_job_may_read_is_known(views: Mapping[str, View]) -> None:
+    """For fate-ext check. A parameter may filter a column that is served, too."""
+    assert views["credit"].source_columns() == ["id", "amount", "age", "region_code"]
+    age = Parameter(pattern=r"\d+", column="age")
+    assert replace(views["debit"], columns=["age"], parameters={"age": age}).source_columns() == ["id", "age"]
 
 
 def refusal(view: View, body: Dict[str, Any]) -> str:

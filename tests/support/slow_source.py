@@ -56,7 +56,7 @@ class SlowSource(Source):
     def check(self, join: Join) -> None:
         pass
 
-    def inspect(self) -> None:
+    def inspect(self, columns: Sequence[str]) -> None:
         if self.options["broken"]:
             raise SourceError(self.options["broken"])
 

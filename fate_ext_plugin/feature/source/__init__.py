@@ -7,13 +7,15 @@ A source is named in settings by its ``type``: the built-in ones below, or an en
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Protocol, Type
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Protocol, Sequence, Type
 
-from fate_ext_plugin.errors import ExtError
+from fate_ext_plugin.errors import ExtError, SourceError
 
 ENTRY_POINT_GROUP = "fate_ext_plugin.sources"
 Progress = Callable[[float], None]
+MAX_NAMES = 20  # of columns in one message
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,13 @@ class Source(ABC):
         """Raise an :class:`ExtError` where ``join`` can't be answered; cheap, asked in the server at upload."""
 
     @abstractmethod
-    def inspect(self) -> None:
-        """Raise an :class:`ExtError` where the source can't be read at all; asked by ``fate-ext check``."""
+    def inspect(self, columns: Sequence[str]) -> Optional[str]:
+        """Raise an :class:`ExtError` where the source can't be read, or lacks one of ``columns``.
+
+        :param columns: all that the view reads, for ``fate-ext check``; none when the server starts, which wants a
+            cheap look that keeps no memory.
+        :return: why the columns could not be compared, as part of a sentence; None where they could.
+        """
 
     @abstractmethod
     def join(self, join: Join, work: Workspace, progress: Progress) -> Counts:
@@ -88,6 +95,22 @@ class Source(ABC):
         :param progress: takes the share done, 0.0 to 1.0.
         :raises ExtError: with a message for the FATE job's log.
         """
+
+
+def require_columns(where: str, wanted: Sequence[str], there: Collection[str]) -> None:
+    """For :meth:`Source.inspect`.
+
+    :raises SourceError: names the columns that are missing and, of a wide source the first of, those there are.
+    """
+    missing = [name for name in dict.fromkeys(wanted) if name not in there]
+    if missing:
+        raise SourceError(
+            f"{where} has no column {_some(missing)}; letter case counts. It has: {_some(there) or 'none'}.")
+
+
+def _some(names: Collection[str]) -> str:
+    shown = ", ".join(map(repr, islice(names, MAX_NAMES)))
+    return f"{shown} and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else shown
 
 
 class SourceType(Protocol):
@@ -123,4 +146,5 @@ def _entry_points() -> Any:
     return found.get(ENTRY_POINT_GROUP, ()) if isinstance(found, dict) else found.select(group=ENTRY_POINT_GROUP)
 
 
-__all__ = ["BuiltIn", "Counts", "ExtError", "Join", "Progress", "Source", "SourceType", "Workspace", "source_types"]
+__all__ = ["BuiltIn", "Counts", "ExtError", "Join", "Progress", "Source", "SourceType", "Workspace", "require_columns",
+           "source_types"]

@@ -2,16 +2,17 @@
 import glob
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from string import Formatter
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set
 
 import duckdb
 from marshmallow import Schema, ValidationError, fields, validate
 
 from fate_ext_plugin.errors import InvalidRequestBody, NoData, SourceError
 from fate_ext_plugin.feature import duck
-from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace
+from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace, require_columns
 
 INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 # A value becomes one part of a path: never a separator, a parent, a hidden file or a wildcard.
@@ -42,7 +43,7 @@ class FileSource(Source):
 
     def check_parameters(self, parameters: Mapping[str, Any]) -> None:
         try:
-            placeholders = {name for _, name, spec, conversion in Formatter().parse(self._template) if name is not None}
+            placeholders = _placeholders(self._template)
         except ValueError as error:
             raise ValidationError(f"path: {error}.", "source") from None
         fills = {name for name, parameter in parameters.items() if parameter.column is None}
@@ -61,23 +62,45 @@ class FileSource(Source):
     def check(self, join: Join) -> None:
         self._files(join)
 
-    def inspect(self) -> None:
-        """The file must be readable; where its path varies, the folder above the first placeholder or wildcard."""
+    def inspect(self, columns: Sequence[str]) -> Optional[str]:
+        """The file must be readable; where its path varies, the folder above the first placeholder or wildcard.
+
+        Columns are looked up by DuckDB, which keeps 30 MiB of this process's memory.
+        """
+        self._look()
+        if not columns:
+            return None
+        files = self._sample()
+        if not files:
+            return f"there is no file {self._template} yet"
+        with duck.schema_reader() as connection, _explaining_errors():
+            require_columns(_named(files), columns, _schema(connection, self._relation(files)))
+        return None
+
+    def _look(self) -> None:
         fixed = re.split(r"[{*?\[]", self._template, maxsplit=1)[0]
         path = Path(fixed) if fixed == self._template or fixed.endswith("/") else Path(fixed).parent
         if not os.access(path, os.R_OK):
             raise SourceError(f"{path} is not there, or can't be read by this user.")
 
+    def _sample(self) -> List[str]:
+        """Files of one job; where placeholders choose them, the newest and those a wildcard finds beside it."""
+        names = _placeholders(self._template)
+        # Not *: a value is never empty, and two of them side by side would be any folder.
+        files = _found(self._template.format(**dict.fromkeys(names, "?*")))
+        if not names or not files:
+            return files
+        newest = max(files, key=os.path.getmtime)
+        if _placeholders(os.path.basename(self._template)):
+            return [newest]
+        return [name for name in files if os.path.dirname(name) == os.path.dirname(newest)]
+
     def join(self, join: Join, work: Workspace, progress: Progress) -> Counts:
         connection = duck.connect(work, keep_order=join.duplicate_rows == "first")
         with duck.reporting(connection, progress, 0.0, duck.READ_SHARE):
             ids = duck.load_ids(connection, work)
-        try:
+        with _explaining_errors():
             self._find(connection, join, progress)
-        except duckdb.OutOfMemoryException:
-            raise
-        except duckdb.Error as error:
-            raise SourceError(f"The source can't be read: {_first_line(error)}") from error
         joined = duck.READ_SHARE + duck.JOIN_SHARE
         with duck.reporting(connection, progress, joined, 1 - joined):
             return duck.write_result(connection, join, work, ids)
@@ -112,14 +135,10 @@ class FileSource(Source):
                 raise InvalidRequestBody(
                     f"Parameter {name!r}: {value!r} can't be part of a path; use letters, digits and _ . = @ + - only.")
         pattern = self._template.format(**{name: glob.escape(value) for name, value in join.path_values.items()})
-        files = sorted(name for name in glob.iglob(pattern, recursive=True) if os.path.isfile(name))
+        files = _found(pattern)
         if not files:
             given = ", ".join(f"{name}={value}" for name, value in join.path_values.items())
             raise NoData(f"No data is stored for {given}." if given else "The source has no files yet.")
-        odd = [name for name in files if WILDCARDS.search(name)]
-        if odd:
-            # DuckDB would take it for a pattern.
-            raise SourceError(f"A file's name holds a wildcard character; rename it: {os.path.basename(odd[0])}")
         return files
 
     def _relation(self, files: List[str]) -> str:
@@ -134,6 +153,36 @@ class FileSource(Source):
 
 def _format_of(path: str) -> str:
     return "csv" if path.lower().endswith((".csv", ".csv.gz")) else "parquet"
+
+
+def _placeholders(template: str) -> Set[str]:
+    """:raises ValueError: a brace is not closed, or not opened."""
+    return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+
+
+def _found(pattern: str) -> List[str]:
+    """:raises SourceError: a file can't be read under its name."""
+    files = sorted(name for name in glob.iglob(pattern, recursive=True) if os.path.isfile(name))
+    odd = [name for name in files if WILDCARDS.search(name)]
+    if odd:
+        # DuckDB would take it for a pattern.
+        raise SourceError(f"A file's name holds a wildcard character; rename it: {os.path.basename(odd[0])}")
+    return files
+
+
+def _named(files: List[str]) -> str:
+    return files[0] if len(files) == 1 else f"{files[0]} (with {len(files) - 1} more, taken together)"
+
+
+@contextmanager
+def _explaining_errors() -> Iterator[None]:
+    """DuckDB's errors become a SourceError, but for those of its own memory."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise SourceError(f"The source can't be read: {_first_line(error)}") from error
 
 
 def _schema(connection: "duckdb.DuckDBPyConnection", relation: str) -> Dict[str, str]:

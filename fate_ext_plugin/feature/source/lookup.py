@@ -5,7 +5,7 @@ A third party's source is one class with one query in it::
     class ScoreService(LookupSource):
         settings_schema = ScoreServiceSchema
 
-        def inspect(self):
+        def inspect(self, columns):
             self._get("/health")
 
         def lookup(self, ids, join):
@@ -50,8 +50,12 @@ class LookupSource(Source):
         job then fails at its upload, with that message."""
 
     @abstractmethod
-    def inspect(self) -> None:
-        """Raise a SourceError where nothing would be answered: ask something small, such as one ID."""
+    def inspect(self, columns: Sequence[str]) -> Optional[str]:
+        """Raise a SourceError where nothing would be answered: ask something small, such as one ID.
+
+        Where the source can tell its columns, :func:`~fate_ext_plugin.feature.source.require_columns` compares them
+        with ``columns``; otherwise ignore these.
+        """
 
     def join(self, join: Join, work: Workspace, progress: Progress) -> Counts:
         with UploadedIds(work, progress) as ids:

@@ -1,6 +1,7 @@
 """Source ``file``: Parquet and CSV on disk, joined by DuckDB into FATE's dialect."""
+import os
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import duckdb
 import pytest
@@ -281,17 +282,100 @@ def test_any_table_gives_what_a_dictionary_would(
     assert answer.counts == Counts(ids=len(ids), matched=len(ids & set(table)))
 
 
+Inspect = Callable[..., Optional[str]]
+
+
+@pytest.fixture
+def inspect(tmp_path: Path) -> Inspect:
+    """Ask a source for columns of what a path names, as fate-ext check does."""
+
+    def inspect(path: str, *columns: str, delimiter: str = ",") -> Optional[str]:
+        token = base_dir.set(tmp_path)
+        source = FileSource({"path": path, "format": None, "delimiter": delimiter})
+        base_dir.reset(token)
+        return source.inspect(columns)
+
+    return inspect
+
+
 @pytest.mark.parametrize("path, fine", [
     ("data/f.csv", True), ("data/*.csv", True), ("data/{m}.csv", True), ("data/{m}/{v}/*.csv", True),
     ("data/g.csv", False), ("gone/*.csv", False), ("data/gone/{m}.csv", False)])
-def test_inspect_looks_at_what_is_fixed_in_the_path(tmp_path: Path, path: str, fine: bool) -> None:
+@pytest.mark.parametrize("columns", [(), ("id",)])
+def test_inspect_looks_at_what_is_fixed_in_the_path(
+    inspect: Inspect, tmp_path: Path, path: str, fine: bool, columns: Tuple[str, ...]
+) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "f.csv").write_text("id,x\n")
-    token = base_dir.set(tmp_path)
-    source = FileSource({"path": path, "format": None, "delimiter": ","})
-    base_dir.reset(token)
     if fine:
-        source.inspect()
+        inspect(path, *columns)
     else:
         with pytest.raises(SourceError, match="is not there"):
-            source.inspect()
+            inspect(path, *columns)
+
+
+class TestInspectComparesColumns:
+    """With those of the files that a job would read, as far as that is known without its parameters."""
+
+    def test_of_a_parquet_file(self, inspect: Inspect, tmp_path: Path) -> None:
+        path = parquet(tmp_path / "f.parquet", ROWS)
+        assert inspect(path, "id", "x") is None
+        with pytest.raises(SourceError) as caught:
+            inspect(path, "id", "salary", "X", "salary")
+        assert caught.value.message == f"{path} has no column 'salary', 'X'; letter case counts. It has: 'id', 'x'."
+
+    def test_of_a_csv_file(self, inspect: Inspect, tmp_path: Path) -> None:
+        (tmp_path / "f.csv").write_text('id;"a b";1\nu1;2;3\n')
+        assert inspect("f.csv", "id", "a b", "1", delimiter=";") is None
+        with pytest.raises(SourceError, match="no column 'id'; letter case counts. It has: 'id;\"a b\";1'"):
+            inspect("f.csv", "id")
+
+    def test_of_a_wide_file_the_first_are_named(self, inspect: Inspect, tmp_path: Path) -> None:
+        path = parquet(tmp_path / "f.parquet", "SELECT " + ", ".join(f"{n} AS c{n}" for n in range(50)))
+        with pytest.raises(SourceError, match="It has: 'c0', 'c1', .*'c18', 'c19' and 30 more.$"):
+            inspect(path, "id")
+
+    def test_of_all_files_that_a_wildcard_finds(self, inspect: Inspect, tmp_path: Path) -> None:
+        """One that lacks a column is filled with NULLs."""
+        parquet(tmp_path / "d/1.parquet", "SELECT 'a' AS id, 1 AS x")
+        parquet(tmp_path / "d/e/2.parquet", "SELECT 'b' AS id, 2 AS y")
+        assert inspect("d/**/*.parquet", "id", "x", "y") is None
+        with pytest.raises(SourceError, match=r"d/1.parquet \(with 1 more, taken together\) has no column 'z'"):
+            inspect("d/**/*.parquet", "z")
+
+    @pytest.mark.parametrize("path, newest", [
+        ("d/{m}/*.parquet", r"d/202202/1.parquet \(with 1 more, taken together\)"),
+        ("d/{m}/{part}.parquet", "d/202202/1.parquet"),
+        ("d/{m}{n}/**/{part}.parquet", "d/202202/1.parquet"),
+    ])
+    def test_of_the_newest_where_a_parameter_chooses(
+        self, inspect: Inspect, tmp_path: Path, path: str, newest: str
+    ) -> None:
+        for age, name in enumerate(["202202/1", "202202/2", "202203/1", "deep/er/1"]):
+            made = parquet(tmp_path / f"d/{name}.parquet", f"SELECT 'a' AS id, 1 AS \"in {name}\"")
+            os.utime(made, (0, -age))
+        assert inspect(path, "id", "in 202202/1") is None
+        with pytest.raises(SourceError, match=f"/{newest} has no column 'in 202203/1'"):
+            inspect(path, "in 202203/1")
+
+    @pytest.mark.parametrize("path", ["d/{m}.parquet", "d/*.parquet"])
+    def test_not_yet_where_there_is_no_file(self, inspect: Inspect, tmp_path: Path, path: str) -> None:
+        (tmp_path / "d").mkdir()
+        (tmp_path / "d" / "other.csv").touch()
+        assert inspect(path, "id") == f"there is no file {tmp_path / path} yet"
+
+    def test_of_no_file_that_can_t_be_read(self, inspect: Inspect, tmp_path: Path) -> None:
+        (tmp_path / "f.parquet").write_text("garbage")
+        with pytest.raises(SourceError, match="The source can't be read: "):
+            inspect("f.parquet", "id")
+        (tmp_path / "[f].csv").write_text("id\n")
+        with pytest.raises(SourceError, match=r"rename it: \[f\].csv"):
+            inspect("*.csv", "id")
+
+    def test_but_not_when_the_server_starts(
+        self, inspect: Inspect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It asks for none; DuckDB would keep tens of MiB of the server's memory."""
+        (tmp_path / "f.parquet").write_text("garbage")
+        monkeypatch.setattr(duckdb, "connect", None)
+        assert inspect("f.parquet") is None

@@ -5,7 +5,7 @@ import pytest
 from marshmallow import Schema
 
 from fate_ext_plugin.errors import InvalidFeature, NoData, SourceError
-from fate_ext_plugin.feature.source import Counts, Join
+from fate_ext_plugin.feature.source import Counts, Join, require_columns
 from fate_ext_plugin.feature.source.lookup import LookupSource
 
 Ask = Callable[..., List[str]]
@@ -22,7 +22,7 @@ class Scores(LookupSource):
         self.rows = rows
         self.asked: List[Sequence[str]] = []
 
-    def inspect(self) -> None:
+    def inspect(self, columns: Sequence[str]) -> None:
         pass
 
     def lookup(self, ids: Sequence[str], join: Join) -> Iterable[Tuple[Any, ...]]:
@@ -121,3 +121,15 @@ def test_what_a_subclass_need_not_write(ask: Ask) -> None:
     source = Scores()
     source.check(Join("id", ["score"], filters={"month": "x"}))
     source.check_parameters({"month": object()})
+
+
+def test_inspect_may_compare_the_view_s_columns() -> None:
+    """Where the source can tell its own; :class:`Scores` ignores them, which is fine, too."""
+    class Described(Scores):
+        def inspect(self, columns: Sequence[str]) -> None:
+            require_columns("The score service", columns, ["id", "score"])
+
+    Scores().inspect(["id", "salary"])
+    Described().inspect(["id", "score"])
+    with pytest.raises(SourceError, match="The score service has no column 'salary'; .* It has: 'id', 'score'.$"):
+        Described().inspect(["id", "salary"])

@@ -274,6 +274,7 @@ def test_odd_names_are_only_names(database: FeatureDatabase, temporary_table: bo
     database.connection.commit()
     try:
         source = database.source(f"{table} %s", temporary_table=temporary_table)
+        source.inspect(names)
         for n, name in enumerate(names):
             others = [other for other in names if other != name]
             lines = ask(source, [f"v{n}"], others, id_column=name, filters={others[0]: f"v{names.index(others[0])}"})
@@ -427,11 +428,50 @@ def test_the_table_and_its_columns_must_be_there(database: FeatureDatabase, temp
             ask(source, ["u1"], **{"columns": ["score"], **more})
 
 
-def test_inspect_reads_the_table(database: FeatureDatabase) -> None:
-    database.source(database.table("id VARCHAR(40)")).inspect()
-    database.source(database.table("id VARCHAR(40)", ("u1",))).inspect()
+@pytest.mark.parametrize("columns", [(), ("id",), ("id", "score")])
+def test_inspect_reads_the_table(database: FeatureDatabase, columns: Sequence[str]) -> None:
+    """The server's start asks for no columns, fate-ext check for all of the view."""
+    database.source(database.table("id VARCHAR(40), score INTEGER")).inspect(columns)
+    database.source(database.table("id VARCHAR(40), score INTEGER", ("u1", 1))).inspect(columns)
     with pytest.raises(SourceError, match="no_such_table"):
-        database.source("no_such_table").inspect()
+        database.source("no_such_table").inspect(columns)
+
+
+def test_inspect_names_the_columns_that_are_missing_and_those_there_are(database: FeatureDatabase) -> None:
+    """Also in SQLite, where "no such column" in double quotes is a text."""
+    table = database.table("id VARCHAR(40), score INTEGER")
+    with pytest.raises(SourceError) as caught:
+        database.source(table).inspect(["id", "SCORE", "month", "month"])
+    assert caught.value.message == (
+        f"Table '{table}' has no column 'SCORE', 'month'; letter case counts. It has: 'id', 'score'.")
+    wide = database.table(", ".join(f"c{n:02} INTEGER" for n in range(30)))
+    with pytest.raises(SourceError, match="It has: 'c00', 'c01', .*'c19' and 10 more.$"):
+        database.source(wide).inspect(["id"])
+
+
+def test_inspect_knows_the_columns_of_a_view(database: FeatureDatabase) -> None:
+    table = database.table("id VARCHAR(40), score INTEGER")
+    database.execute(f"CREATE VIEW {table}_view AS SELECT id, score + 1 AS more FROM {table}")
+    try:
+        source = database.source(f"{table}_view")
+        source.inspect(["id", "more"])
+        with pytest.raises(SourceError, match="no column 'score'"):
+            source.inspect(["id", "score"])
+    finally:
+        database.execute(f"DROP VIEW {table}_view")
+
+
+def test_inspect_needs_no_more_rights_than_a_job(postgresql: FeatureDatabase, ask: Ask) -> None:
+    """There are three columns, and this account may read two."""
+    table = postgresql.table("id VARCHAR(40), score INTEGER, salary INTEGER", ("u1", 1, 2))
+    postgresql.execute(f"REVOKE ALL ON {table} FROM CURRENT_USER")
+    postgresql.execute(f"GRANT SELECT (id, score) ON {table} TO CURRENT_USER")
+    source = postgresql.source(table)
+    source.inspect([])
+    source.inspect(["id", "score"])
+    assert ask(source, ["u1"], ["score"]) == ["id,score", "u1,1"]
+    with pytest.raises(SourceError, match="The database refused: permission denied"):
+        source.inspect(["id", "salary"])
 
 
 def test_an_upload_does_not_wait_for_the_database() -> None:
@@ -444,7 +484,7 @@ def test_a_wrong_password_is_said_but_not_shown(request: Any, kind: str, monkeyp
     database = request.getfixturevalue(kind)
     monkeypatch.setenv("WRONG_PASSWORD", "not:the/right@one")
     source = database.source("features", password_env="WRONG_PASSWORD")
-    for use in (source.inspect, lambda: ask(source, ["u1"], ["score"])):
+    for use in (lambda: source.inspect(["id"]), lambda: ask(source, ["u1"], ["score"])):
         with pytest.raises(SourceError, match="(?i)denied|password authentication failed") as caught:
             use()
         assert "not:the" not in str(caught.value)
@@ -456,7 +496,7 @@ def test_a_server_that_is_down_is_said(sqlite: FeatureDatabase, scheme: str) -> 
     pytest.importorskip({"mysql": "pymysql", "postgresql": "psycopg2"}[scheme])
     source = sqlite.source("features", url=f"{scheme}://user@127.0.0.1:1/name")
     with pytest.raises(SourceError, match=f"The database {scheme}://user@127.0.0.1:1/name can't be opened: .*refused"):
-        source.inspect()
+        source.inspect(["id"])
 
 
 @pytest.mark.parametrize(("scheme", "module", "advice"), [
@@ -469,12 +509,12 @@ def test_a_driver_that_is_missing_is_said(
     monkeypatch.setitem(sys.modules, module, None)
     source = sqlite.source("features", url=f"{scheme}://user@127.0.0.1/name")
     with pytest.raises(SourceError, match=advice):
-        source.inspect()
+        source.inspect(["id"])
 
 
 def test_a_sqlite_file_is_never_made_or_written(sqlite: FeatureDatabase, tmp_path: Path, ask: Ask) -> None:
     with pytest.raises(SourceError, match="sqlite:///no_such.db can't be opened: unable to open database file"):
-        sqlite.source("features", url="sqlite:///no_such.db").inspect()
+        sqlite.source("features", url="sqlite:///no_such.db").inspect(["id"])
     assert not (tmp_path / "no_such.db").exists()
     (tmp_path / "text.db").write_text("no database " * 100)
     with pytest.raises(SourceError, match="not a database"):

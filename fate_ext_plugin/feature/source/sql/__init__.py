@@ -6,12 +6,12 @@ databases find more than that: under a case-insensitive collation 'a' is 'A', an
 
 The drivers are used without peewee, which does not stream; nor does peewee 3.9 escape the names it quotes.
 """
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace
+from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace, require_columns
 from fate_ext_plugin.feature.source.lookup import UploadedIds, write_groups
 from fate_ext_plugin.feature.source.sql.database import Database
 from fate_ext_plugin.feature.source.sql.mysql import MySql
@@ -72,10 +72,15 @@ class SqlSource(Source):
     def check(self, join: Join) -> None:
         """Nothing: an upload does not wait for the database."""
 
-    def inspect(self) -> None:
-        """The database must let us in and read the table."""
+    def inspect(self, columns: Sequence[str]) -> None:
+        """The database must let us in and read these columns of the table."""
         with self._database.connected() as connection:
-            connection.cursor().execute(f"SELECT 1 FROM {self._database.quoted(self._table)} s LIMIT 1", ())
+            there = self._database.columns(connection.cursor(), self._table)
+            require_columns(f"Table {'.'.join(self._table)!r}", columns, there)
+            # Compared first: SQLite reads a quoted name that is no column as a text.
+            selected = ", ".join(f"s.{self._database.quoted([name])}" for name in columns) or "1"
+            table = self._database.quoted(self._table)
+            connection.cursor().execute(f"SELECT {selected} FROM {table} s WHERE 1 = 0", ())
 
     def join(self, join: Join, work: Workspace, progress: Progress) -> Counts:
         with self._database.connected() as connection:
