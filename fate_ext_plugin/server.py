@@ -1,8 +1,8 @@
 """``fate-ext serve``: the services on cheroot, a production WSGI server, without FATE Flow."""
 import logging
+import os
 import signal
-from types import FrameType
-from typing import Optional
+import threading
 
 from cheroot import wsgi
 
@@ -37,28 +37,34 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactTokens())
+    # A signal only says so: an exception out of its handler could leave cheroot waiting for itself for ever.
+    ended, end = os.pipe()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os.write(end, b"."))
     plugin = Plugin(settings, Standalone(settings))
     server = Server(
         (settings.listen.host, settings.listen.port), create_app(plugin.manager()),
         numthreads=settings.max_held_queries + WORK_THREADS, timeout=TIMEOUT_SECONDS, request_queue_size=128)
 
     server.max_request_header_size = MAX_HEADER_BYTES
-
-    def stop(signum: int, frame: Optional[FrameType]) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
+    listen = settings.listen
     try:
-        listen = settings.listen
         try:
             server.prepare()
         except OSError as error:
             raise InvalidSettings(f"listen: {listen.host}:{listen.port} can't be used: {error}") from None
         plugin.start()
         logger.info("serving on http://%s:%s, data in %s", listen.host, listen.port, settings.data_dir)
-        server.serve()
-    except KeyboardInterrupt:
+        threading.Thread(target=_serve, args=(server, end), daemon=True).start()
+        os.read(ended, 1)
         logger.info("stopping")
     finally:
         plugin.stop()
         server.stop()
+
+
+def _serve(server: Server, end: int) -> None:
+    try:
+        server.serve()
+    finally:
+        os.write(end, b".")
