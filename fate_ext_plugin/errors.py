@@ -53,6 +53,22 @@ class FateJobNotRunning(ExtError):
     status, code = 403, 40302
 
 
+class Unauthenticated(ExtError):
+    """A client or a site is not who it says, or may not do this; ``reason``, a few words, is for the audit trail."""
+
+    status, code = 401, 40101
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class InvalidKey(ExtError):
+    """A key or client that can't be taken, or is not there."""
+
+    status, code = 400, 40006
+
+
 class Forbidden(ExtError):
     """The fence refused the caller; the reason stands in the log, not in the answer."""
 
@@ -91,6 +107,12 @@ class UploadTooLarge(ExtError):
     """More bytes or more IDs than the settings allow."""
 
     status, code = 413, 41301
+
+
+class RequestTooLarge(ExtError):
+    """A body longer than any that FATE Flow sends to be signed or checked."""
+
+    status, code = 413, 41302
 
 
 class UnsupportedBody(ExtError):

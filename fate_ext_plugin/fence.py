@@ -43,7 +43,7 @@ class Fence:
         :param tokens: all values of the query parameter ``token``.
         :raises Forbidden: without the reason, which goes to the log.
         """
-        caller = self._caller(peer, forwarded)
+        caller = caller_of(peer, forwarded, self._proxies)
         if caller is None or not _in(caller, self._allowed):
             self._refuse(service, f"{caller or peer} is in no allowed network (allowed_networks, trusted_proxies)")
         expected = self.token(service).encode("ascii")
@@ -52,18 +52,22 @@ class Fence:
             reason = "missing" if not any(tokens) else "doubled" if len(tokens) > 1 else "wrong"
             self._refuse(service, f"{reason} token from {caller}; FATE Flow's registry holds the right url")
 
-    def _caller(self, peer: Optional[str], forwarded: Sequence[str]) -> Optional[Address]:
-        """The caller's address: the nearest one that is no trusted proxy."""
-        address = _address(peer)
-        hops = [hop.strip() for value in forwarded for hop in value.split(",")]
-        while address is not None and hops and _in(address, self._proxies):
-            address = _address(hops.pop())
-        return address
-
     @staticmethod
     def _refuse(service: str, reason: str) -> None:
         logger.warning("refused %s: %s", service, reason)
         raise Forbidden("Forbidden.")
+
+
+def caller_of(peer: Optional[str], forwarded: Sequence[str], proxies: Iterable[Network]) -> Optional[Address]:
+    """A request's address: the nearest one that is no trusted proxy; None where there is none.
+
+    :param peer: address of the TCP connection. :param forwarded: values of all X-Forwarded-For headers, in order.
+    """
+    address = _address(peer)
+    hops = [hop.strip() for value in forwarded for hop in value.split(",")]
+    while address is not None and hops and _in(address, proxies):
+        address = _address(hops.pop())
+    return address
 
 
 def _address(text: Optional[str]) -> Optional[Address]:

@@ -33,6 +33,7 @@ def mount() -> None:
         return
     log = fate_flow.server_logger()
     _show_our_log(log)
+    fate_flow.check_scheduling_requests()
     try:
         plugin = _mount(app, fate_flow)
     except Exception as error:
@@ -49,15 +50,16 @@ def _mount(app: Any, fate_flow: Any) -> Any:
 
     from fate_ext_plugin.apps import PREFIX
     from fate_ext_plugin.fence import RedactTokens
+    from fate_ext_plugin.host import fate_flow_hooks
     from fate_ext_plugin.plugin import Plugin
-    from fate_ext_plugin.registration import service_uris
+    from fate_ext_plugin.registration import service_uris, services_of
     from fate_ext_plugin.settings import SECTION, parse_settings
 
     settings = parse_settings(fate_flow.read_section(SECTION), Path(fate_flow.base_dir()))
     host = fate_flow.FateFlowV1()
-    mounted = Plugin(settings, host)
+    mounted = Plugin(settings, host, fate_flow_hooks.authentication)
     try:
-        uris = service_uris(mounted.fence, *host.address)
+        uris = service_uris(mounted.fence, host.address[0], host.address[1], services_of(settings))
         manager = mounted.manager()
         logging.getLogger("werkzeug").addFilter(RedactTokens())
         host.register(settings.server_name, *host.address, uris)

@@ -2,11 +2,14 @@
 import ipaddress
 import logging
 import threading
+from typing import Callable, Optional
 
 from flask import Blueprint
 
 from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps.authentication_app import add_authentication_services
 from fate_ext_plugin.apps.feature_app import add_feature_services
+from fate_ext_plugin.authentication import Authentication, open_authentication
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.job import Jobs
@@ -23,8 +26,11 @@ logger = logging.getLogger(__name__)
 class Plugin:
     """One server's services. Made once, after which its threads run until :meth:`stop` or the process's end."""
 
-    def __init__(self, settings: Settings, host: Host) -> None:
-        """:raises ExtError: settings, folder or database can't be used; nothing runs then."""
+    def __init__(
+        self, settings: Settings, host: Host, authentication: Optional[Callable[[], Authentication]] = None
+    ) -> None:
+        """:param authentication: what the host's hooks use already; None: opened here.
+        :raises ExtError: settings, folder, database or keys can't be used; nothing runs then."""
         self.settings, self.host = settings, host
         self.storage = Storage(settings.data_dir, settings.min_free_bytes)
         self.storage.open()
@@ -32,6 +38,7 @@ class Plugin:
         try:
             self.fence = self._make_fence()
             migrate(host.store)
+            self.authentication = (authentication or self._open_authentication)() if settings.authentication else None
             self.jobs = Jobs(host.store)
             self._board = Board(settings.max_held_queries)
             owner = self.storage.instance_id()
@@ -49,9 +56,16 @@ class Plugin:
     def manager(self) -> Blueprint:
         """The blueprint with all services."""
         door = Door(self.fence)
-        add_feature_services(
-            door, self.service, self.settings.long_poll_seconds, self.settings.gzip, self.host.frame)
+        if self.settings.views:
+            add_feature_services(
+                door, self.service, self.settings.long_poll_seconds, self.settings.gzip, self.host.frame)
+        if self.settings.authentication and self.authentication:
+            add_authentication_services(door, self.authentication, self.settings.authentication.signature_over_http)
         return door.manager
+
+    def _open_authentication(self) -> Authentication:
+        host = self.host
+        return open_authentication(self.settings, host.store, host.party_id(), host.own_client(), host.site_keys)
 
     def start(self) -> None:
         self.runner.start()
@@ -61,7 +75,7 @@ class Plugin:
     def _warn(self) -> None:
         for name, view in self.settings.views.items():
             try:
-                view.source.inspect()
+                view.source.inspect(())  # no columns: DuckDB would stay in this process's memory
             except Exception as error:  # a third party's source may raise anything
                 logger.warning("view %s: %s", name, getattr(error, "message", repr(error)))
 

@@ -55,6 +55,21 @@ class Listen:
 
 
 @dataclass(frozen=True)
+class AuthenticationSettings:
+    """Section ``authentication`` in ours."""
+
+    master_key_file: Path
+    master_key_env: Optional[str]
+    party_id: Optional[str]
+    client_window_seconds: int
+    digest: str
+    site_window_seconds: int
+    clock_skew_seconds: int
+    nonces: str
+    signature_over_http: bool
+
+
+@dataclass(frozen=True)
 class Settings:
     """Section ``fate_ext_plugin``; every key is explained in :mod:`fate_ext_plugin.schema.settings`."""
 
@@ -79,6 +94,7 @@ class Settings:
     max_held_queries: int
     gzip: bool
     default_view: Optional[str] = None
+    authentication: Optional[AuthenticationSettings] = None
     database: Optional[DatabaseSettings] = None
     listen: Listen = field(default_factory=Listen)
 
@@ -125,12 +141,17 @@ def fate_base(path: Path) -> Optional[Path]:
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:
+    """:raises InvalidSettings: it can't be read, is no YAML mapping, or holds a key twice."""
     import yaml
 
+    from fate_ext_plugin import unique_keys
+
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
+        content = unique_keys.load(path.read_text("utf-8"))
     except OSError as error:
         raise InvalidSettings(f"{path} can't be read: {error.strerror}. Name it with --conf.") from None
+    except unique_keys.DuplicateKey as error:
+        raise InvalidSettings(f"{path}: {error}; take one of them out.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, Mapping):

@@ -11,6 +11,7 @@ from marshmallow import Schema
 from fate_ext_plugin.feature.source.file import FileSchema
 from fate_ext_plugin.feature.source.sql import SqlSchema
 from fate_ext_plugin.schema.settings import (
+    AuthenticationSchema,
     DatabaseSchema,
     ListenSchema,
     ParameterSchema,
@@ -22,7 +23,7 @@ from fate_ext_plugin.settings import Settings, read_settings_file, read_yaml
 CONF = Path(__file__).resolve().parent.parent / "conf"
 TEXT = (CONF / "service_conf.yaml").read_text("utf-8")
 SCHEMAS: List[Any] = [
-    SettingsSchema, DatabaseSchema, ListenSchema, ViewSchema, ParameterSchema, FileSchema, SqlSchema]
+    SettingsSchema, AuthenticationSchema, DatabaseSchema, ListenSchema, ViewSchema, ParameterSchema, FileSchema, SqlSchema]
 SETTINGS = [(schema, name) for schema in SCHEMAS for name in schema().fields]
 
 
@@ -42,7 +43,7 @@ def loaded(conf: Path, text: str) -> Settings:
 
 def uncommented(text: str) -> str:
     """With every ``#name: value`` in force; prose has a blank after its #."""
-    text = re.sub(r"^( *)#(  )?([a-z_]+:.*)$", r"\1\2\3", text, flags=re.MULTILINE)
+    text = re.sub(r"^( *)#(  )?([a-z_0-9]+:.*)$", r"\1\2\3", text, flags=re.MULTILINE)
     return re.sub(r"^( *)#  # .*\n", "", text, flags=re.MULTILINE)
 
 

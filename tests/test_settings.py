@@ -53,8 +53,8 @@ def test_the_object_is_frozen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changes, key, said", [
     (dict(data_dirr="x"), "fate_ext_plugin.data_dirr", "unknown key. Allowed here: allowed_networks"),
     (dict(data_dir=None), "fate_ext_plugin.data_dir", "required, but missing"),
-    (dict(views=None), "fate_ext_plugin.views", "required, but missing"),
-    (dict(views={}), "fate_ext_plugin.views", "Shorter than minimum length 1"),
+    (dict(views=None), "fate_ext_plugin.views", "there is nothing to serve"),
+    (dict(views={}), "fate_ext_plugin.views", "there is nothing to serve"),
     (dict(max_ids="many"), "fate_ext_plugin.max_ids", "Not a valid integer. Found: 'many'"),
     (dict(max_ids="12"), "fate_ext_plugin.max_ids", "Not a valid integer. Found: '12'"),
     (dict(max_ids=True), "fate_ext_plugin.max_ids", "Not a valid integer. Found: True"),
@@ -163,6 +163,45 @@ class TestFile:
         conf.write_text(content)
         with pytest.raises(InvalidSettings, match=said):
             read_settings_file(conf)
+
+    @pytest.mark.parametrize("content, key, first, again", [
+        ("fate_ext_plugin: {data_dir: a}\nfateflow: {}\nfate_ext_plugin: {}\n", "fate_ext_plugin", 1, 3),
+        ("fate_ext_plugin:\n  gzip: true\n  views:\n    v: {columns: [c],\n        columns: [d]}\n", "columns", 4, 5),
+        ("a: [1, {b: 1, 'b': 2}]\n", "b", 1, 1),
+        ("a: {<<: {x: 1}, <<: {y: 1}}\n", "<<", 1, 1),
+    ])
+    def test_a_key_that_stands_twice_is_told(
+        self, tmp_path: Path, content: str, key: str, first: int, again: int
+    ) -> None:
+        """Neither of the two may win silently, wherever in the file they stand."""
+        conf = tmp_path / "service_conf.yaml"
+        conf.write_text(content)
+        with pytest.raises(InvalidSettings) as caught:
+            read_settings_file(conf)
+        assert caught.value.message == (
+            f"{conf}: The key '{key}' stands in line {first} and again in line {again}; take one of them out.")
+
+    def test_and_so_in_the_local_file(self, tmp_path: Path) -> None:
+        (tmp_path / "service_conf.yaml").write_text("fate_ext_plugin: {data_dir: a}\n")
+        (tmp_path / "local.service_conf.yaml").write_text("a: 1\nb: 2\na: 3\n")
+        with pytest.raises(InvalidSettings, match=r"local\.service_conf\.yaml: The key 'a' stands in line 1 and again"):
+            read_settings_file(tmp_path / "service_conf.yaml")
+
+    def test_the_same_key_in_two_mappings_is_fine(self, tmp_path: Path) -> None:
+        """As is one that overrides a merged one."""
+        conf = tmp_path / "service_conf.yaml"
+        conf.write_text("""
+            templates:
+              view: &view {source: {type: file, path: a.csv}, columns: [a], id_column: sid}
+              other: &other {<<: *view, columns: [b]}
+            fate_ext_plugin:
+              data_dir: ext
+              views:
+                one: {<<: *view, id_column: uid}
+                two: {<<: *other, columns: [c]}
+            """)
+        views = read_settings_file(conf).views
+        assert [(view.id_column, view.columns) for view in views.values()] == [("uid", ["a"]), ("sid", ["c"])]
 
     def test_a_missing_file_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidSettings, match="No such file or directory. Name it with --conf"):

@@ -27,7 +27,7 @@ def register(settings: Settings, flow: str) -> Iterator[Tuple[str, str]]:
     host, port = settings.listen.public_host or settings.listen.host, settings.listen.port
     if host in ("0.0.0.0", "::", ""):
         raise InvalidSettings("listen.host names no address FATE Flow could call; set listen.public_host.")
-    entry = registry_entry(settings.server_name, Fence(storage.secret(), (), ()), host, port)
+    entry = registry_entry(settings, Fence(storage.secret(), (), ()), host, port)
     _post(f"{flow.rstrip('/')}/v1/service/registry", entry)
     for service, call in entry[settings.server_name]["api"].items():
         yield service, redact(f"http://{host}:{port}{call['uri']}")

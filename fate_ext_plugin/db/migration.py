@@ -5,6 +5,7 @@ from typing import Callable, List
 
 from peewee import CharField, IntegerField
 
+from fate_ext_plugin.db.auth import Client, Nonce, SiteKey, SitePolicy
 from fate_ext_plugin.db.base import ExtModel, Store
 from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.errors import DatabaseUnavailable
@@ -24,9 +25,14 @@ def create_feature_jobs() -> None:
     FeatureJob.create_table(safe=True)
 
 
+def create_authentication() -> None:
+    for model in (Client, SiteKey, SitePolicy, Nonce):
+        model.create_table(safe=True)
+
+
 # Append only. Each step may be run again after a crash, or by two servers at once, so it must not mind.
-STEPS: List[Callable[[], None]] = [create_feature_jobs]
-MODELS = [Migration, FeatureJob]
+STEPS: List[Callable[[], None]] = [create_feature_jobs, create_authentication]
+MODELS = [Migration, FeatureJob, Client, SiteKey, SitePolicy, Nonce]
 
 
 def migrate(store: Store) -> None:

@@ -21,6 +21,15 @@ class Host(Protocol):
     def own_addresses(self) -> List[str]:
         """IP addresses of FATE Flow itself, from which its task workers call."""
 
+    def party_id(self) -> str:
+        """This site's party ID; '' where none is configured."""
+
+    def own_client(self) -> Optional[Tuple[str, str]]:
+        """App key and secret with which FATE Flow signs its own calls, where it does."""
+
+    def site_keys(self) -> List[Tuple[str, str, str]]:
+        """FATE Flow's own keys: party, ``private`` or ``public``, PEM."""
+
     def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
         """Whether a FATE job of this ID is running here; None where the host can't tell."""
 

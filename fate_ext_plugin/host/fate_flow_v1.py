@@ -30,6 +30,24 @@ class FateFlowV1:
 
         return resolve(HOST)
 
+    def party_id(self) -> str:
+        from fate_flow.settings import PARTY_ID
+
+        return str(PARTY_ID or "")
+
+    def own_client(self) -> Optional[Tuple[str, str]]:
+        from fate_flow.settings import HTTP_APP_KEY, HTTP_SECRET_KEY
+
+        return (str(HTTP_APP_KEY), str(HTTP_SECRET_KEY)) if HTTP_APP_KEY and HTTP_SECRET_KEY else None
+
+    def site_keys(self) -> List[Tuple[str, str, str]]:
+        from fate_flow.db.db_models import SiteKeyInfo
+
+        # FATE Flow makes its tables at its start; fate-ext may come before.
+        return self.store.call(
+            lambda: [(row.f_party_id, row.f_key_name, row.f_key) for row in SiteKeyInfo.select()]
+            if SiteKeyInfo.table_exists() else [])
+
     def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
         from fate_flow.db.db_models import Job
 
@@ -63,6 +81,27 @@ def exempt(prefix: str) -> None:
         prefixes = getattr(apps, name, None)
         if prefixes is not None and prefix not in prefixes:
             prefixes.append(prefix)
+
+
+def check_scheduling_requests() -> None:
+    """With both authentication switches on, 1.10 and 1.11 check scheduling requests not at all (contract section 3):
+    their one ``before_request`` ends after the client's part, which passes them. This adds the site's for them."""
+    apps = sys.modules["fate_flow.apps"]
+    if not hasattr(apps, "scheduling_urls_prefix"):
+        return  # 1.9 checks both
+    checks = apps.app.before_request_funcs.setdefault(None, [])
+    if apps.CLIENT_AUTHENTICATION and apps.SITE_AUTHENTICATION and _check_scheduling_request not in checks:
+        checks.append(_check_scheduling_request)
+
+
+def _check_scheduling_request() -> Any:
+    """Exactly the paths that the client's part passes: /v1/version/get, for one, is in neither list."""
+    from flask import request
+
+    apps = sys.modules["fate_flow.apps"]
+    if request.path.startswith(tuple(apps.scheduling_urls_prefix)):
+        return apps.site_authentication_before_request()
+    return None
 
 
 def read_section(name: str) -> Any:

@@ -16,12 +16,22 @@ class Standalone:
     def __init__(self, settings: Settings) -> None:
         self.frame: Optional[Frame] = None
         self._host = settings.listen.host
+        self._authentication = settings.authentication
         self.store = Store(open_database(settings))
         self.address: Tuple[str, int] = (settings.listen.public_host or settings.listen.host, settings.listen.port)
 
     def own_addresses(self) -> List[str]:
         """Ours alone. Not public_host's, which may be a proxy's: all that it lets through would come from there."""
         return resolve(self._host)
+
+    def party_id(self) -> str:
+        return (self._authentication and self._authentication.party_id) or ""
+
+    def own_client(self) -> Optional[Tuple[str, str]]:
+        return None
+
+    def site_keys(self) -> List[Tuple[str, str, str]]:
+        return []
 
     def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
         return None

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import parse_qs, urlsplit
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
 from fate_ext_plugin.feature.source import source_types
 from fate_ext_plugin.feature.view import RESERVED_NAMES, Parameter, View
-from fate_ext_plugin.settings import SQLITE, DatabaseSettings, Listen, Settings
+from fate_ext_plugin.settings import SQLITE, AuthenticationSettings, DatabaseSettings, Listen, Settings
 
 NAME = validate.Regexp(r"\A[A-Za-z][A-Za-z0-9_-]{0,63}\Z", error="A name is 1 to 64 letters, digits, _ or -.")
 # What an output header can hold: FATE splits it by the delimiter and strips it, without any quoting.
+PARTY = validate.Regexp(r"\A[A-Za-z0-9_-]{1,20}\Z", error="A party ID is 1 to 20 letters, digits, _ or -.")
 COLUMN = validate.Regexp(
     r"\A[^\x00-\x1f,\"']{1,255}\Z", error="A column name holds no comma, quote or control character."
 )
@@ -204,6 +205,35 @@ class ViewSchema(Schema):
         data["source"].check_parameters(data["parameters"])
 
 
+class AuthenticationSchema(Schema):
+    master_key_file = BasePath(load_default=None, metadata={
+        "help": "file of mode 0600 with the key under which client secrets and private keys are stored; made where "
+                "it does not exist; default: master_key in data_dir"})
+    master_key_env = fields.String(load_default=None, metadata={
+        "help": "environment variable that holds that key instead, 64 hexadecimal digits"})
+    party_id = fields.String(load_default=None, validate=PARTY, metadata={
+        "help": "`fate-ext serve` only: this site's party ID. Mounted in FATE Flow its own is used"})
+    client_window_seconds = Integer(load_default=60, validate=validate.Range(1, 3600), metadata={
+        "help": "how far a client's clock may be off; FATE's own window is 60"})
+    digest = fields.String(load_default="sha256", validate=validate.OneOf(["sha256", "md5"]), metadata={
+        "help": "of our signatures; md5 only where a partner still runs FATE Flow 1.9 or 1.10"})
+    site_window_seconds = Integer(load_default=120, validate=validate.Range(10, 3600), metadata={
+        "help": "how long a site's request may take to arrive; FATE Flow's retries take up to 96 s"})
+    clock_skew_seconds = Integer(load_default=60, validate=validate.Range(0, 3600), metadata={
+        "help": "how far a partner's clock may be off"})
+    nonces = fields.String(load_default="memory", validate=validate.OneOf(["memory", "database"]), metadata={
+        "help": "where used nonces are kept: database, where several servers share one"})
+    signature_over_http = Boolean(load_default=False, metadata={
+        "help": "serve and register `signature`: whoever reaches it can sign in our name"})
+
+    @validates_schema
+    def one_key(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data.get("master_key_file") and data.get("master_key_env"):
+            raise ValidationError("Give master_key_file or master_key_env, not both.", "master_key_env")
+        if data.get("master_key_env") and data["master_key_env"] not in os.environ:
+            raise ValidationError("This environment variable is not set.", "master_key_env")
+
+
 class SettingsSchema(Schema):
     data_dir = BasePath(required=True, metadata={
         "help": "folder of our own: ID files, results, the secret of the capability tokens"})
@@ -243,22 +273,41 @@ class SettingsSchema(Schema):
         "help": "queries held open at once; a further one is answered at once"})
     gzip = Boolean(load_default=False, metadata={"help": "compress a download for a client that asks for it"})
     default_view = fields.String(load_default=None, metadata={"help": "view of an upload that names none"})
-    views = fields.Dict(fields.String(validate=NAME), fields.Nested(ViewSchema), required=True,
-                        validate=validate.Length(min=1), metadata={"help": "feature views by name"})
+    views = fields.Dict(fields.String(validate=NAME), fields.Nested(ViewSchema), load_default=dict, metadata={
+        "help": "feature views by name; without any, upload, query and download are not served"})
+    authentication = fields.Nested(AuthenticationSchema, load_default=None, metadata={
+        "help": "client and site authentication. Without this section they are not served, and their hooks refuse "
+                "everything"})
     database = fields.Nested(DatabaseSchema, load_default=None, metadata={
         "help": "`fate-ext serve` only: where job status lives; default: SQLite in data_dir. "
                 "Mounted in FATE Flow its own database is used"})
     listen = fields.Nested(ListenSchema, load_default=lambda: Listen(), metadata={"help": "`fate-ext serve` only"})
+
+    @pre_load
+    def empty_section(self, data: Any, **_: Any) -> Any:
+        """YAML reads a section whose lines are all commented out as null; it is meant to be there."""
+        if isinstance(data, Mapping) and data.get("authentication", 0) is None:
+            return {**data, "authentication": {}}
+        return data
 
     @validates_schema
     def default_exists(self, data: Mapping[str, Any], **_: Any) -> None:
         if data["default_view"] is not None and data["default_view"] not in data["views"]:
             raise ValidationError(f"Must be one of: {', '.join(sorted(data['views']))}.", "default_view")
 
+    @validates_schema
+    def something(self, data: Mapping[str, Any], **_: Any) -> None:
+        if not data["views"] and data["authentication"] is None:
+            raise ValidationError("Missing, and so is authentication: there is nothing to serve.", "views")
+
     @post_load
     def build(self, data: Dict[str, Any], **_: Any) -> Settings:
         data["views"] = {name: View(name=name, **view) for name, view in data["views"].items()}
         for key in ("allowed_networks", "trusted_proxies", "header_names"):
             data[key] = tuple(data[key])
+        authentication = data["authentication"]
+        if authentication is not None:
+            authentication["master_key_file"] = authentication["master_key_file"] or data["data_dir"] / "master_key"
+            data["authentication"] = AuthenticationSettings(**authentication)
         data["job_threads"] = data["job_threads"] or os.cpu_count() or 1
         return Settings(**data)

@@ -11,14 +11,22 @@ from fate_ext_plugin.errors import DatabaseUnavailable
 from tests.support.databases import KINDS, empty_store, in_processes, standalone
 from tests.support.site import free_port
 
-COLUMNS = {
+EVERY = {"f_create_time", "f_create_date", "f_update_time", "f_update_date"}
+COLUMNS = {table: EVERY | own for table, own in {
     "t_ext_feature_job": {
-        "f_create_time", "f_create_date", "f_update_time", "f_update_date", "f_job_id", "f_fate_job_id", "f_status",
-        "f_owner", "f_attempt", "f_view", "f_request", "f_id_name", "f_progress", "f_ids", "f_matched", "f_missing",
-        "f_upload_bytes", "f_result_bytes", "f_start_time", "f_end_time", "f_elapsed", "f_error_code", "f_error"},
-    "t_ext_migration": {
-        "f_create_time", "f_create_date", "f_update_time", "f_update_date", "f_number", "f_name"},
-}
+        "f_job_id", "f_fate_job_id", "f_status", "f_owner", "f_attempt", "f_view", "f_request", "f_id_name", "f_progress",
+        "f_ids", "f_matched", "f_missing", "f_upload_bytes", "f_result_bytes", "f_start_time", "f_end_time",
+        "f_elapsed", "f_error_code", "f_error"},
+    "t_ext_client": {
+        "f_app_key", "f_name", "f_algorithm", "f_secret", "f_previous_secret", "f_previous_until", "f_enabled",
+        "f_expires", "f_paths", "f_methods", "f_networks"},
+    "t_ext_site_key": {
+        "f_id", "f_party_id", "f_kind", "f_fingerprint", "f_key", "f_valid_from", "f_valid_until"},
+    "t_ext_site_policy": {"f_party_id", "f_envelope", "f_md5", "f_envelope_seen"},
+    "t_ext_nonce": {"f_key", "f_uses", "f_until"},
+    "t_ext_migration": {"f_number", "f_name"},
+}.items()}
+STEPS = [(1, "create_feature_jobs"), (2, "create_authentication")]
 
 
 @pytest.fixture(params=KINDS)
@@ -45,7 +53,7 @@ def done(store: Store) -> "list[tuple[int, str]]":
 def test_a_new_database_gets_tables_as_fate_flow_has_them(store: Store) -> None:
     migrate(store)
     assert tables(store) == COLUMNS
-    assert done(store) == [(1, "create_feature_jobs")]
+    assert done(store) == STEPS
 
 
 def test_a_later_start_changes_nothing(store: Store) -> None:
@@ -58,7 +66,7 @@ def test_a_later_start_changes_nothing(store: Store) -> None:
 def test_a_start_after_a_crash_between_two_statements_goes_on(store: Store) -> None:
     store.call(lambda: MODELS[1].create_table(safe=True))
     migrate(store)
-    assert done(store) == [(1, "create_feature_jobs")]
+    assert done(store) == STEPS
 
 
 def test_a_new_version_takes_only_its_own_steps(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,17 +76,17 @@ def test_a_new_version_takes_only_its_own_steps(store: Store, monkeypatch: pytes
     def add_something() -> None:
         taken.append("new")
 
-    monkeypatch.setattr(migration, "STEPS", [lambda: taken.append("old"), add_something])
+    monkeypatch.setattr(migration, "STEPS", [lambda: taken.append("old")] * 2 + [add_something])
     migrate(store)
     migrate(store)
     assert taken == ["new"]
-    assert done(store) == [(1, "create_feature_jobs"), (2, "add_something")]
+    assert done(store) == [*STEPS, (3, "add_something")]
 
 
 def test_servers_that_start_at_once_do_not_mind_each_other(kind: str, store: Store, tmp_path: Path) -> None:
     in_processes(migrate, 3, kind, tmp_path)
     assert tables(store) == COLUMNS
-    assert done(store) == [(1, "create_feature_jobs")]
+    assert done(store) == STEPS
 
 
 def test_a_database_that_is_down_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

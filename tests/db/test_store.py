@@ -8,7 +8,7 @@ from playhouse.pool import PooledMySQLDatabase
 
 from fate_ext_plugin.db.base import Store, date_of
 from fate_ext_plugin.db.feature_job import FeatureJob
-from fate_ext_plugin.db.migration import Migration, migrate
+from fate_ext_plugin.db.migration import STEPS, Migration, migrate
 from fate_ext_plugin.errors import DatabaseUnavailable
 from fate_ext_plugin.host.standalone import open_database
 from tests.support.databases import KINDS, SERVERS, cut_sessions, empty_store, standalone
@@ -32,7 +32,7 @@ def count(store: Store) -> int:
 @every_kind
 def test_a_call_takes_a_connection_and_returns_it(store: Store) -> None:
     assert store.database.is_closed()
-    assert count(store) == 1
+    assert count(store) == len(STEPS)
     assert store.database.is_closed()
 
 
@@ -40,7 +40,7 @@ def test_a_call_takes_a_connection_and_returns_it(store: Store) -> None:
 def test_a_connection_that_is_open_already_is_used_and_left_open(store: Store) -> None:
     """FATE Flow's own threads open one, and go on with it after us."""
     with store.connection():
-        assert count(store) == 1
+        assert count(store) == len(STEPS)
         assert not store.database.is_closed()
 
 
@@ -52,7 +52,7 @@ def test_many_threads_call_at_once(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert counts == [1] * 16
+    assert counts == [len(STEPS)] * 16
 
 
 @every_kind
@@ -71,7 +71,7 @@ def test_rows_know_when_they_were_made_and_changed(store: Store) -> None:
 def test_a_connection_that_was_cut_is_replaced(store: Store) -> None:
     count(store)
     assert cut_sessions(Store(other_pool(store))) >= 1
-    assert count(store) == 1
+    assert count(store) == len(STEPS)
 
 
 @every_server
@@ -84,7 +84,7 @@ def test_all_connections_of_a_busy_server_may_be_cut_at_once(store: Store) -> No
     for thread in threads:
         thread.join()
     assert cut_sessions(Store(other_pool(store))) >= 20
-    assert count(store) == 1
+    assert count(store) == len(STEPS)
 
 
 @every_server
@@ -98,7 +98,7 @@ def test_a_connection_may_be_cut_while_it_is_used(store: Store) -> None:
             assert cut_sessions(other) >= 1
         return Migration.select().count()
 
-    assert store.call(action) == 1
+    assert store.call(action) == len(STEPS)
     assert len(tries) == 2
 
 
@@ -107,7 +107,7 @@ def test_one_that_fate_flow_opened_may_be_cut(store: Store) -> None:
     with store.connection():
         count(store)
         cut_sessions(Store(other_pool(store)))
-        assert count(store) == 1
+        assert count(store) == len(STEPS)
 
 
 def other_pool(store: Store) -> PooledMySQLDatabase:
@@ -132,7 +132,7 @@ def test_a_lock_that_another_process_holds_passes(tmp_path: Path) -> None:
         other = apsw.Connection(store.database.database)
         other.cursor().execute("begin exclusive")
         threading.Timer(0.3, lambda: other.cursor().execute("commit")).start()
-        assert count(store) == 1
+        assert count(store) == len(STEPS)
 
 
 @pytest.mark.parametrize("kind", ["mysql", "postgresql"])

@@ -14,10 +14,11 @@ import yaml
 
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import service_uris
+from fate_ext_plugin.registration import FEATURE_SERVICES, service_uris
 from fate_ext_plugin.settings import SECTION, Settings, read_settings_file
 
 START_SECONDS = 30
+ALL = [*FEATURE_SERVICES, "client_authentication", "site_authentication", "signature"]
 
 
 def free_port() -> int:
@@ -97,7 +98,7 @@ class Site:
     def url(self, service: str) -> str:
         """As FATE Flow's registry holds it."""
         fence = Fence(Storage(self.data_dir, 0).secret(), (), ())
-        return f"http://127.0.0.1:{self.port}{service_uris(fence, '127.0.0.1', self.port)[service]}"
+        return f"http://127.0.0.1:{self.port}{service_uris(fence, '127.0.0.1', self.port, ALL)[service]}"
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run ``fate-ext`` on this site's settings."""

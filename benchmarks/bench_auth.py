@@ -1,0 +1,239 @@
+"""Authentication, in process and over HTTP, against what it can't do without.
+
+In process: a signature and its verification beside bare RSA with a parsed key, by pycryptodome, which FATE Flow uses, and
+by OpenSSL, which we use; a signature is one operation for FATE and one for the envelope. Where FATE_PROJECT_BASE names an installation and this Python can import it,
+FATE Flow's built-in hooks beside them. Over HTTP: requests a second beside an empty view on the same server.
+"""
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Tuple
+from urllib.parse import urlsplit
+
+import yaml
+from Crypto.Hash import SHA256 as crypto_sha256
+from Crypto.PublicKey import RSA
+from Crypto.Signature import pkcs1_15
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from support import FOLDER, PACKAGE_FOLDER, show, verdict
+
+from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
+from fate_ext_plugin.authentication import Authentication, open_authentication
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.fence import Fence
+from fate_ext_plugin.host.standalone import open_database
+from fate_ext_plugin.registration import service_uris
+from fate_ext_plugin.settings import SECTION, read_settings_file
+
+ROUNDS = int(os.environ.get("FATE_EXT_BENCH_ROUNDS", "5"))
+KEY, SECRET = "bench-app-key", "a secret of 16 or more"
+BODY = {"job_id": "202611231038053132510", "role": "guest", "party_id": "9999", "progress": 50, "status": "running"}
+SERVICES = ["client_authentication", "site_authentication", "signature"]
+THREADS = 4
+
+# The server of `fate-ext serve` with one more view, which does nothing.
+SERVER = """
+import sys
+from pathlib import Path
+from cheroot import wsgi
+from flask import jsonify
+from fate_ext_plugin.apps import create_app
+from fate_ext_plugin.host.standalone import Standalone
+from fate_ext_plugin.plugin import Plugin
+from fate_ext_plugin.settings import read_settings_file
+settings = read_settings_file(Path(sys.argv[1]))
+plugin = Plugin(settings, Standalone(settings))
+app = create_app(plugin.manager())
+app.add_url_rule("/empty", "empty", lambda: jsonify(code=0, msg="success"), methods=["POST"])
+server = wsgi.Server(("127.0.0.1", settings.listen.port), app, numthreads=16)
+server.prepare()
+print("ready", flush=True)
+server.serve()
+"""
+
+BUILT_IN = """
+import json, sys, time
+from fate_flow.hook.common.parameters import AuthenticationParameters, SignatureParameters
+from fate_flow.db import key_manager
+from fate_flow.hook import HookManager
+import fate_flow.hook.flow.site_authentication
+sign, check = HookManager.SITE_SIGNATURE[0], HookManager.SITE_AUTHENTICATION[0]
+private, public, body, count = json.loads(sys.argv[1])
+# the table's row, without the database
+key_manager.RsaKeyManager.get_key = classmethod(
+    lambda cls, party_id, key_name: private if key_name == "private" else public)
+def seconds(action):
+    started = time.perf_counter()
+    for _ in range(count):
+        action()
+    return (time.perf_counter() - started) / count
+signed = sign(SignatureParameters("9999", body)).site_signature
+print(json.dumps([seconds(lambda: sign(SignatureParameters("9999", body))),
+                  seconds(lambda: check(AuthenticationParameters("9999", signed, body)))]))
+"""
+
+
+def configured(folder: Path, port: int) -> Path:
+    conf = folder / "service_conf.yaml"
+    section = {"data_dir": str(folder / "data"), "listen": {"port": port},
+               "authentication": {"party_id": "9999", "signature_over_http": True}}
+    conf.write_text(yaml.safe_dump({SECTION: section}), "utf-8")
+    return conf
+
+
+def seconds(action: Callable[[], Any], count: int) -> float:
+    started = time.perf_counter()
+    for _ in range(count):
+        action()
+    return (time.perf_counter() - started) / count
+
+
+def medians(actions: Dict[str, Tuple[Callable[[], Any], int]]) -> Dict[str, float]:
+    """Seconds of each, measured in turn."""
+    runs: Dict[str, List[float]] = {name: [] for name in actions}
+    for _ in range(ROUNDS):
+        for name, (action, count) in actions.items():
+            runs[name].append(seconds(action, count))
+    return {name: statistics.median(found) for name, found in runs.items()}
+
+
+def client_request() -> ClientRequest:
+    """Signed now, as FATE's client does it."""
+    headers = {"Timestamp": str(round(time.time() * 1000)), "Nonce": str(uuid.uuid1()), "App-Key": KEY}
+    request = ClientRequest("/v1/job/query?", signed_headers(headers.items()), json.dumps(BODY).encode(), None, "POST")
+    headers["Signature"] = Signer(SECRET, "hmac-sha1").sign(signed_text(request, KEY))
+    return ClientRequest(request.full_path, signed_headers(headers.items()), request.body, None, "POST")
+
+
+def in_process(authentication: Authentication, private: Any) -> None:
+    scheme, text = pkcs1_15.new(private), json.dumps(BODY).encode()
+    verifier, bare = pkcs1_15.new(private.publickey()), scheme.sign(crypto_sha256.new(text))
+    openssl: Any = load_pem_private_key(private.export_key(), None)
+    public = openssl.public_key()
+    sites, clients = authentication.sites, authentication.clients
+    # Each is checked once: a nonce counts for three.
+    signed = iter([sites.sign("9999", BODY) for _ in range(ROUNDS * 200)])
+    requests = iter([client_request() for _ in range(ROUNDS * 2000)])
+    took = medians({
+        "one bare RSA signature, pycryptodome": (lambda: scheme.sign(crypto_sha256.new(text)), 100),
+        "one bare RSA signature, OpenSSL": (lambda: openssl.sign(text, PKCS1v15(), SHA256()), 200),
+        "ours: FATE's signature and the envelope": (lambda: sites.sign("9999", BODY), 100),
+        "one bare RSA verification, pycryptodome": (lambda: verifier.verify(crypto_sha256.new(text), bare), 200),
+        "one bare RSA verification, OpenSSL": (lambda: public.verify(bare, text, PKCS1v15(), SHA256()), 500),
+        "ours: the envelope verified": (lambda: sites.check("9999", next(signed), BODY), 200),
+        "ours: client authentication": (lambda: clients.check(next(requests)), 2000),
+    })
+    took.update(built_in(private))
+    show(f"Python {sys.version.split()[0]}, in process, {ROUNDS} rounds in turn, medians",
+         ["", "microseconds"], [[name, value * 1e6] for name, value in took.items()])
+    verdict("signature, of two bare ones", took["ours: FATE's signature and the envelope"]
+            / (2 * took["one bare RSA signature, OpenSSL"]), 1.3)
+    verdict("verification, of a bare one", took["ours: the envelope verified"]
+            / took["one bare RSA verification, OpenSSL"], 1.3)
+    verdict("client authentication, microseconds", took["ours: client authentication"] * 1e6, 100)
+
+
+def built_in(private: Any) -> Dict[str, float]:
+    """FATE Flow's own hooks, their database left out."""
+    base = os.environ.get("FATE_PROJECT_BASE")
+    if not base:
+        return {}
+    argument = json.dumps([private.export_key().decode(), private.publickey().export_key().decode(), BODY, 50])
+    path = os.pathsep.join([f"{base}/python", f"{base}/fateflow/python"])
+    output = subprocess.run(
+        [os.environ.get("FATE_PYTHON", sys.executable), "-c", BUILT_IN, argument], check=True, stdout=subprocess.PIPE,
+        env=dict(os.environ, PYTHONPATH=path, FATE_DEPLOY_BASE=base)).stdout
+    sign, verify = json.loads(output.splitlines()[-1])
+    return {"FATE Flow's built-in signature": sign, "FATE Flow's built-in verification": verify}
+
+
+def requests_a_second(url: str, bodies: List[bytes]) -> float:
+    """Over a few connections that are kept."""
+    left, parts = iter(bodies), urlsplit(url)
+    lock = threading.Lock()
+
+    def work() -> None:
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
+        while True:
+            with lock:
+                body = next(left, None)
+            if body is None:
+                return
+            connection.request("POST", f"{parts.path}?{parts.query}", body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+            if answer["code"] != 0:
+                sys.exit(f"{url}: {answer}")
+    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(bodies) / (time.perf_counter() - started)
+
+
+def over_http(conf: Path, port: int, authentication: Authentication) -> None:
+    settings = read_settings_file(conf)
+    fence = Fence(Storage(settings.data_dir, 0).secret(), (), ())
+    uris = {**service_uris(fence, "127.0.0.1", port, SERVICES), "empty": "/empty"}
+    count = 1000
+
+    def bodies(service: str) -> List[bytes]:
+        if service == "site_authentication":
+            made: List[Any] = [{"src_party_id": "9999", "site_signature": authentication.sites.sign("9999", BODY),
+                                "body": BODY} for _ in range(count)]
+        elif service == "client_authentication":
+            requests = [client_request() for _ in range(count)]
+            made = [{"full_path": request.full_path, "headers": dict(request.headers), "form": {},
+                     "data": request.body.decode(), "json": BODY} for request in requests]
+        else:
+            made = [{"party_id": "9999", "body": BODY}] * count
+        return [json.dumps(body).encode() for body in made]
+
+    runs: Dict[str, List[float]] = {name: [] for name in ("empty", *SERVICES)}
+    with subprocess.Popen([sys.executable, "-c", SERVER, str(conf)], stdout=subprocess.PIPE,
+                          env=dict(os.environ, PYTHONPATH=PACKAGE_FOLDER)) as server:
+        try:
+            assert server.stdout and server.stdout.readline() == b"ready\n"
+            for _ in range(ROUNDS):
+                for name in runs:
+                    runs[name].append(requests_a_second(f"http://127.0.0.1:{port}{uris[name]}", bodies(name)))
+        finally:
+            server.kill()
+    show(f"over HTTP, {THREADS} connections, {ROUNDS} rounds in turn, medians", ["", "requests/s"],
+         [[name, statistics.median(found)] for name, found in runs.items()])
+    for name in SERVICES:
+        verdict(f"{name}, share of the empty view's rate",
+                statistics.median(runs[name]) / statistics.median(runs["empty"]), 0.7, at_least=True)
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=FOLDER) as name:
+        folder, port = Path(name), 39391
+        conf = configured(folder, port)
+        settings = read_settings_file(conf)
+        (folder / "data").mkdir()
+        private = RSA.generate(2048)
+        store = Store(open_database(settings))
+        authentication = open_authentication(
+            settings, store, "9999", None, lambda: [("9999", "private", private.export_key().decode())])
+        authentication.clients._clients.add(KEY, "the benchmark", secret=SECRET)
+        in_process(authentication, private)
+        over_http(conf, port, authentication)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""client_authentication, site_authentication and signature, over HTTP.
+
+FATE Flow reads ``code`` and ``msg`` of an answer with status 200, and takes any other status for a service that is
+broken; either way the request is refused.
+"""
+import json
+from typing import Any, Callable, Mapping
+
+from flask import jsonify, request
+
+from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps.upload_body import read_chunks
+from fate_ext_plugin.auth.scheme import ClientRequest, signed_headers
+from fate_ext_plugin.authentication import Authentication
+from fate_ext_plugin.errors import RequestTooLarge, Unauthenticated
+from fate_ext_plugin.schema.authentication import (
+    CLIENT_AUTHENTICATION,
+    MAX_BODY_BYTES,
+    SIGNATURE,
+    SITE_AUTHENTICATION,
+    load,
+)
+
+# fate_flow.entity.RetCode.AUTHENTICATION_ERROR, which FATE Flow hands on to the client
+REFUSED = 109
+
+
+def add_authentication_services(door: Door, authentication: Authentication, signature_over_http: bool) -> None:
+
+    def client_authentication() -> Any:
+        body = load(CLIENT_AUTHENTICATION, _body())
+        return _decision(lambda: authentication.clients.check(client_request(body)))
+
+    def site_authentication() -> Any:
+        body = load(SITE_AUTHENTICATION, _body())
+        return _decision(
+            lambda: authentication.sites.check(body["src_party_id"], body["site_signature"], body["body"]))
+
+    def signature() -> Any:
+        body = load(SIGNATURE, _body())
+        signed = authentication.sites.sign(body["party_id"], body["body"])
+        # ``data`` is what FATE Flow reads, ``site_signature`` what its published page says.
+        return jsonify(code=0, msg="success", message="success", data=signed, site_signature=signed)
+
+    door.add("client_authentication", ["POST"], client_authentication)
+    door.add("site_authentication", ["POST"], site_authentication)
+    if signature_over_http:
+        door.add("signature", ["POST"], signature)
+
+
+def client_request(body: Mapping[str, Any]) -> ClientRequest:
+    """The request that is spoken of. Its method and address are not told, so a client that is bound to some is refused.
+
+    :raises Unauthenticated: its headers are malformed.
+    """
+    form = {name: str(value) for name, value in (body["form"] or {}).items()}
+    return ClientRequest(
+        full_path=body["full_path"], headers=signed_headers(body["headers"].items()),
+        body=_signed_body(body["data"], body["json"]), form=form or None)
+
+
+def _signed_body(data: Any, parsed: Any) -> bytes:
+    """The raw body where it holds JSON that is not empty, as FATE's clients sign it.
+
+    Exact where ``data`` is there; otherwise ``json`` is written with json.dumps' defaults, as they write it.
+    """
+    if not data:
+        return json.dumps(parsed).encode("ascii") if parsed else b""
+    if parsed is None:
+        try:
+            parsed = json.loads(data)
+        except (ValueError, RecursionError):
+            return b""
+    return data.encode("utf-8", "surrogatepass") if parsed else b""
+
+
+def _decision(check: Callable[[], None]) -> Any:
+    try:
+        check()
+    except Unauthenticated as error:
+        return jsonify(code=REFUSED, msg=error.message, message=error.message)
+    return jsonify(code=0, msg="success", message="success")
+
+
+def _body() -> bytes:
+    body = b""
+    for chunk in read_chunks(request):
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise RequestTooLarge(f"The body has more than {MAX_BODY_BYTES // 2**20} MiB.")
+    return body

@@ -1,0 +1,122 @@
+"""Client authentication: is this client request genuine, and may this client make it?"""
+import time
+from typing import Callable, List, Optional, Tuple
+
+from fate_ext_plugin.auth.audit import AuditTrail
+from fate_ext_plugin.auth.clients import Client, Clients
+from fate_ext_plugin.auth.replay import Nonces
+from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.auth.throttle import Throttle
+from fate_ext_plugin.errors import ExtError, Unauthenticated
+
+# A request without APP_KEY is tried with every key; each costs a few microseconds.
+MAX_KEYS_TRIED = 500
+# The same answer to a wrong signature and to an unknown key: a stranger learns neither.
+WRONG = "The signature is wrong, or the app key is unknown."
+
+
+class ClientAuthentication:
+    """:param own: the client that service_conf.yaml names, with which FATE Flow signs its own calls.
+    :param window: seconds that a client's clock may differ."""
+
+    def __init__(
+        self, clients: Clients, own: Optional[Client], nonces: Nonces, audit: AuditTrail, window: float,
+        throttle: Optional[Throttle] = None, clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clients, self._own, self._nonces, self._audit, self._window = clients, own, nonces, audit, window
+        self._throttle = Throttle() if throttle is None else throttle
+        self._clock = clock
+        self._nobody = Client("nobody", "", ((Signer("no secret at all", "hmac-sha1"), None),))
+
+    def check(self, request: ClientRequest) -> None:
+        """Let a request pass.
+
+        :raises Unauthenticated: with a message for the client; the reason stands in the audit trail.
+        """
+        who: Optional[str] = request.headers.get("app-key")
+        try:
+            client = self._authenticate(request)
+            who = client.app_key
+            _authorize(client, request)
+        except ExtError as error:
+            self._note(False, who, request, getattr(error, "reason", "unavailable"))
+            raise
+        self._note(True, who, request, "ok")
+
+    def _note(self, allowed: bool, who: Optional[str], request: ClientRequest, reason: str) -> None:
+        self._audit.write("client", allowed, who, f"{request.method or ''} {request.path}".strip(), request.address,
+                          reason)
+
+    def _authenticate(self, request: ClientRequest) -> Client:
+        now = self._clock()
+        timestamp, candidates, guessed = self._candidates(request, now)
+        # A key that nobody has counts as no key: invented ones must not fill the table.
+        guess = (_site_of(request), guessed)
+        self._throttle.check(guess)
+        signature = request.headers["signature"]
+        found = None
+        for client in candidates or [self._nobody]:
+            if client.accepts(signed_text(request, client.app_key), signature, int(now * 1000)):
+                found = client
+                break
+        if found is None or not candidates:
+            self._throttle.failed(guess)
+            raise Unauthenticated(WRONG, "wrong signature" if candidates else "unknown app key")
+        self._throttle.succeeded(guess)
+        if not found.usable(int(now * 1000)):
+            raise Unauthenticated("The client is disabled or has expired.", "disabled client")
+        # After the signature: nobody else can use up a client's nonces, or fill the memory for them.
+        self._nonces.use(found.app_key, request.headers["nonce"], timestamp + self._window)
+        return found
+
+    def _candidates(self, request: ClientRequest, now: float) -> Tuple[float, List[Client], Optional[str]]:
+        """When it was signed, the clients it may be from, and the app key it names if that is known.
+
+        Werkzeug 2.3 and nginx drop FATE's own header APP_KEY for its underscore; but the key is part of the signed
+        text, so that trying all finds it.
+        """
+        headers = request.headers
+        for name in ("timestamp", "nonce", "signature"):
+            if not headers.get(name):
+                raise Unauthenticated(
+                    f"The header {name.upper()} is missing. Sign the request with an app key.", "not signed")
+        timestamp = _seconds(headers["timestamp"])
+        if abs(now - timestamp) >= self._window:
+            raise Unauthenticated(
+                f"TIMESTAMP is {now - timestamp:+.0f} s from the server's time, over {self._window:.0f} s; set the "
+                "client's clock.", "clock")
+        app_key = headers.get("app-key")
+        if app_key:
+            client = self._own if self._own and app_key == self._own.app_key else self._clients.get(app_key)
+            return timestamp, [client] if client else [], app_key if client else None
+        now_ms = int(now * 1000)
+        clients = [client for client in self._clients.all().values() if client.usable(now_ms)]
+        if self._own:
+            clients.insert(0, self._own)
+        if len(clients) > MAX_KEYS_TRIED:
+            raise Unauthenticated("The header APP-KEY is missing; send it, with a dash.", "no app key")
+        return timestamp, clients, None
+
+
+def _authorize(client: Client, request: ClientRequest) -> None:
+    if not client.may_come_from(request.address):
+        raise Unauthenticated("This client may not call from this address.", "forbidden address")
+    if not client.may_use(request.method):
+        raise Unauthenticated("This client may not use this method.", "forbidden method")
+    if not client.may_call(request.path):
+        raise Unauthenticated("This client may not call this path.", "forbidden path")
+
+
+def _seconds(timestamp: str) -> float:
+    # int() would take spaces, signs and underscores, too.
+    if not timestamp.isdigit() or len(timestamp) > 16:
+        raise Unauthenticated("TIMESTAMP must be milliseconds since 1970.", "malformed header")
+    return int(timestamp) / 1000
+
+
+def _site_of(request: ClientRequest) -> Optional[str]:
+    """The address guesses are counted under: of IPv6 the network, for one host has 2**64 addresses."""
+    address = request.address
+    if address is None:
+        return None
+    return str(address) if address.version == 4 else address.exploded[:19]

@@ -1,0 +1,241 @@
+"""Keys of sites: our own private ones, sealed at rest, and our partners' public ones, several valid at once."""
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterable, List, Optional, Tuple
+
+from fate_ext_plugin.auth.box import SecretBox
+from fate_ext_plugin.auth.cached import Cached
+from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
+from fate_ext_plugin.db import auth as tables
+from fate_ext_plugin.db.base import Store, now_ms
+from fate_ext_plugin.errors import ExtError, InvalidKey
+
+PRIVATE, PUBLIC = "private", "public"
+PARTY_ID = re.compile(r"[A-Za-z0-9_-]{1,20}")
+ENVELOPES = ("auto", "require", "off")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key and what it is for. ``fingerprint`` as in :class:`RsaKey`; times in ms since 1970."""
+
+    party_id: str
+    kind: str
+    fingerprint: str
+    rsa: RsaKey
+    valid_from: Optional[int] = None
+    valid_until: Optional[int] = None
+
+    def valid(self, now: int) -> bool:
+        return ((self.valid_from is None or self.valid_from <= now)
+                and (self.valid_until is None or now < self.valid_until))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a site's signatures must be like: see :mod:`fate_ext_plugin.auth.site`."""
+
+    envelope: str = "auto"
+    md5: bool = False
+    envelope_seen: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """All keys and policies at one time."""
+
+    private: Dict[str, List[Key]] = field(default_factory=dict)
+    public: Dict[str, List[Key]] = field(default_factory=dict)
+    policies: Dict[str, Policy] = field(default_factory=dict)
+    rows: Dict[str, Tuple[Any, Key]] = field(default_factory=dict)
+
+    def signing_key(self, party_id: str, now: int) -> Optional[Key]:
+        """Our newest key that is valid: of two, the one that began last."""
+        valid = [key for key in self.private.get(party_id, ()) if key.valid(now)]
+        return max(valid, key=lambda key: key.valid_from or 0) if valid else None
+
+    def verifying_keys(self, party_id: str, now: int) -> List[Key]:
+        """Every key that a signature of this party may be made with now; our own private keys among them."""
+        return [key for key in (*self.public.get(party_id, ()), *self.private.get(party_id, ())) if key.valid(now)]
+
+    def policy(self, party_id: str) -> Policy:
+        return self.policies.get(party_id, Policy())
+
+
+class SiteKeys:
+    """The tables, for any number of servers. Parsed keys are kept: parsing takes 20 times as long as signing."""
+
+    def __init__(self, store: Store, box: SecretBox) -> None:
+        self._store, self._box = store, box
+        self._cached: Cached[KeyRing] = Cached(self._load)
+
+    def ring(self) -> KeyRing:
+        """At most a few seconds old."""
+        return self._cached.get()
+
+    def _load(self, before: Optional[KeyRing]) -> KeyRing:
+        known = before.rows if before else {}
+        keys, policies = self._store.call(lambda: (_rows(tables.SiteKey), _rows(tables.SitePolicy)))
+        ring = KeyRing(policies={
+            row["f_party_id"]: Policy(row["f_envelope"], row["f_md5"], row["f_envelope_seen"]) for row in policies})
+        for row in keys:
+            old = known.get(row["f_id"])
+            key = old[1] if old and old[0] == row else self._key(row)
+            ring.rows[row["f_id"]] = (row, key)
+            kind = ring.private if key.kind == PRIVATE else ring.public
+            kind.setdefault(key.party_id, []).append(key)
+        return ring
+
+    def _key(self, row: Dict[str, Any]) -> Key:
+        pem = self._box.open(row["f_key"], row["f_id"]) if row["f_kind"] == PRIVATE else row["f_key"]
+        return Key(row["f_party_id"], row["f_kind"], row["f_fingerprint"], parse_key(pem), row["f_valid_from"],
+                   row["f_valid_until"])
+
+    # -- changes -------------------------------------------------------------------------------------------------------
+
+    def add_public(
+        self, party_id: str, pem: str, valid_from: Optional[int] = None, valid_until: Optional[int] = None
+    ) -> str:
+        """Accept a partner's public key, beside those it has; returns the fingerprint.
+
+        :raises InvalidKey: no RSA public key of 2048 bits or more.
+        """
+        rsa = parse_key(pem)
+        if rsa.private:
+            raise InvalidKey("This is a private key. Ask the partner for the public one, and for a new pair.")
+        return self._add(party_id, PUBLIC, rsa, valid_from, valid_until)
+
+    def add_private(
+        self, party_id: str, pem: Optional[str] = None, valid_from: Optional[int] = None
+    ) -> str:
+        """Take a key of our own, or make one; returns the fingerprint.
+
+        :raises InvalidKey: no RSA private key of 2048 bits or more, or one whose signatures have no padding.
+        """
+        rsa = parse_key(pem) if pem else new_key()
+        if not rsa.private:
+            raise InvalidKey("This is a public key; a private one is needed here.")
+        if (rsa.bits + 7) // 8 % 3 == 0:
+            raise InvalidKey(
+                f"Signatures of {rsa.bits} bits end without base64 padding, which leaves no room for the "
+                "envelope; use 2048 or 4096 bits.")
+        return self._add(party_id, PRIVATE, rsa, valid_from, None)
+
+    def _add(
+        self, party_id: str, kind: str, rsa: RsaKey, valid_from: Optional[int], valid_until: Optional[int]
+    ) -> str:
+        _check_party(party_id)
+        if valid_from is not None and valid_until is not None and valid_until <= valid_from:
+            raise InvalidKey("The key would end before it begins.")
+        fingerprint = rsa.fingerprint
+        if kind == PUBLIC and self._has(_id(PRIVATE, party_id, fingerprint)):
+            return fingerprint  # our own, which is there with more
+        key_id = _id(kind, party_id, fingerprint)
+        text = rsa.pem if kind == PRIVATE else rsa.public_pem
+        self._store.call(lambda: tables.SiteKey.get_or_none(tables.SiteKey.f_id == key_id) or tables.SiteKey.create(
+            f_id=key_id, f_party_id=party_id, f_kind=kind, f_fingerprint=fingerprint,
+            f_key=self._box.seal(text, key_id) if kind == PRIVATE else text,
+            f_valid_from=valid_from, f_valid_until=valid_until))
+        self._cached.forget()
+        return fingerprint
+
+    def rotate(self, party_id: str, start: int, overlap_ms: int) -> str:
+        """Make a new key of our own that signs from ``start`` on; older ones are accepted ``overlap_ms`` longer."""
+        fingerprint = self.add_private(party_id, valid_from=start)
+        row = tables.SiteKey
+        self._store.call(lambda: row.change(f_valid_until=start + overlap_ms).where(
+            (row.f_party_id == party_id) & (row.f_kind == PRIVATE) & (row.f_fingerprint != fingerprint)
+            & row.f_valid_until.is_null()).execute())
+        self._cached.forget()
+        return fingerprint
+
+    def remove(self, party_id: str, fingerprint: str) -> None:
+        """Revoke a key, public or private, by (the beginning of) its fingerprint.
+
+        :raises InvalidKey: none or several fit.
+        """
+        wanted = fingerprint.lower()
+        if wanted.startswith("sha256:"):
+            wanted = wanted[len("sha256:"):]
+        found = [row for row in self.rows() if row["party_id"] == party_id and row["fingerprint"].startswith(wanted)]
+        if len(found) != 1 or len(wanted) < 8:
+            raise InvalidKey(
+                f"{len(found)} keys of party {party_id} begin with {fingerprint[:80]!r}; give at least 8 characters of "
+                "one key's fingerprint, from `list`.")
+        key_id = _id(found[0]["kind"], party_id, found[0]["fingerprint"])
+        self._store.call(lambda: tables.SiteKey.delete().where(tables.SiteKey.f_id == key_id).execute())
+        self._cached.forget()
+
+    def take_over(self, rows: Iterable[Tuple[str, str, str]]) -> Dict[str, str]:
+        """Import FATE Flow's own keys; returns what became of each: a fingerprint, or why it was refused.
+
+        :param rows: party, ``private`` or ``public``, PEM, as in ``t_site_key_info``.
+        """
+        outcome = {}
+        for party_id, kind, pem in sorted(rows, key=lambda row: row[1] != PRIVATE):
+            try:
+                taken = self.add_private(party_id, pem) if kind == PRIVATE else self.add_public(party_id, pem)
+            except ExtError as error:
+                taken = f"refused: {error.message}"
+            outcome[f"{kind} {party_id}"] = taken
+        return outcome
+
+    def set_policy(self, party_id: str, envelope: Optional[str] = None, md5: Optional[bool] = None) -> None:
+        """:raises InvalidKey: no party ID, or ``envelope`` is none of :data:`ENVELOPES`."""
+        _check_party(party_id)
+        if envelope is not None and envelope not in ENVELOPES:
+            raise InvalidKey(f"The envelope must be one of {', '.join(ENVELOPES)}.")
+        changes: Dict[str, Any] = {}
+        if envelope is not None:
+            # Whoever sets it anew starts anew: a partner that gave up the plugin may come back bare.
+            changes.update(f_envelope=envelope, f_envelope_seen=None)
+        if md5 is not None:
+            changes["f_md5"] = md5
+        self._change_policy(party_id, changes)
+
+    def saw_envelope(self, party_id: str) -> None:
+        self._change_policy(party_id, {"f_envelope_seen": now_ms()})
+
+    def _change_policy(self, party_id: str, changes: Dict[str, Any]) -> None:
+        row = tables.SitePolicy
+
+        def change() -> None:
+            if not row.get_or_none(row.f_party_id == party_id):
+                row.create(f_party_id=party_id, f_envelope="auto")
+            row.change(**changes).where(row.f_party_id == party_id).execute()
+
+        self._store.call(change)
+        self._cached.forget()
+
+    def rows(self) -> List[Dict[str, Any]]:
+        """What may be shown of every key: all but private keys."""
+        rows = self._store.call(lambda: _rows(tables.SiteKey))
+        return [{
+            "party_id": row["f_party_id"], "kind": row["f_kind"], "fingerprint": row["f_fingerprint"],
+            "valid_from": row["f_valid_from"], "valid_until": row["f_valid_until"], "created": row["f_create_date"],
+        } for row in sorted(rows, key=lambda row: (row["f_party_id"], row["f_kind"], row["f_create_time"]))]
+
+    def _has(self, key_id: str) -> bool:
+        return self._store.call(lambda: tables.SiteKey.select().where(tables.SiteKey.f_id == key_id).exists())
+
+    def empty(self) -> bool:
+        return not self._store.call(lambda: tables.SiteKey.select().exists())
+
+
+def _check_party(party_id: str) -> None:
+    if not PARTY_ID.fullmatch(party_id):
+        raise InvalidKey("A party ID is 1 to 20 letters, digits, _ or -.")
+
+
+def _id(kind: str, party_id: str, fingerprint: str) -> str:
+    return f"{kind} {party_id} {fingerprint}"
+
+
+def _rows(model: Any) -> List[Dict[str, Any]]:
+    return list(model.select().dicts())
+
+
+def body_text(body: Any) -> bytes:
+    """What FATE Flow signs of a body: ``json.dumps`` with its defaults, in insertion order."""
+    return json.dumps(body).encode("ascii")

@@ -1,0 +1,101 @@
+"""Nonces: what was signed for one request counts for one request (and FATE's own retries of it)."""
+import hashlib
+import threading
+import time
+from collections import deque
+from typing import Callable, Deque, Dict, Protocol, Tuple
+
+from fate_ext_plugin.db.auth import Nonce
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.errors import Unauthenticated
+
+# Only nonces of good signatures come here, so this takes a partner that floods us.
+MAX_NONCES = 1_000_000
+PURGE_SECONDS = 60.0
+
+
+class Nonces(Protocol):
+    def use(self, owner: str, nonce: str, until: float, times: int = 1) -> None:
+        """Count one use.
+
+        :param owner: whose nonce it is; :param until: when it need not be remembered any more, in s since 1970.
+        :raises Unauthenticated: it was used ``times`` times already.
+        """
+
+
+class MemoryNonces:
+    """For one server."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._uses: Dict[bytes, int] = {}
+        self._order: Deque[Tuple[float, bytes]] = deque()
+
+    def use(self, owner: str, nonce: str, until: float, times: int = 1) -> None:
+        key = _hash(owner, nonce)[:16]
+        with self._lock:
+            self._purge()
+            uses = self._uses.get(key, 0)
+            if uses >= times:
+                raise _replayed()
+            if not uses:
+                if len(self._uses) >= MAX_NONCES:
+                    raise Unauthenticated("Too many requests at once; try again in a minute.", "too many nonces")
+                self._order.append((until, key))
+            self._uses[key] = uses + 1
+
+    def _purge(self) -> None:
+        """In the order they came, which is nearly the order in which they end; one that ends late keeps the rest."""
+        now = self._clock()
+        while self._order and self._order[0][0] < now:
+            self._uses.pop(self._order.popleft()[1], None)
+
+    def __len__(self) -> int:
+        return len(self._uses)
+
+
+class DatabaseNonces:
+    """For several servers on one database."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store, self._clock = store, clock
+        self._last_purge = 0.0
+
+    def use(self, owner: str, nonce: str, until: float, times: int = 1) -> None:
+        key = _hash(owner, nonce).hex()
+        self._purge()
+        if not self._store.call(lambda: self._count(key, until, times)):
+            raise _replayed()
+
+    def _count(self, key: str, until: float, times: int) -> bool:
+        if self._add_use(key, times):
+            return True
+        if Nonce.select().where(Nonce.f_key == key).exists():
+            return False
+        try:
+            Nonce.create(f_key=key, f_uses=1, f_until=int(until * 1000))
+            return True
+        except Exception:  # each driver calls it differently: another server was faster
+            if not Nonce.select().where(Nonce.f_key == key).exists():
+                raise
+            return self._add_use(key, times)
+
+    @staticmethod
+    def _add_use(key: str, times: int) -> bool:
+        query = Nonce.update(f_uses=Nonce.f_uses + 1).where((Nonce.f_key == key) & (Nonce.f_uses < times))
+        return bool(query.execute())
+
+    def _purge(self) -> None:
+        now = self._clock()
+        if now - self._last_purge > PURGE_SECONDS:
+            self._last_purge = now
+            self._store.call(lambda: Nonce.delete().where(Nonce.f_until < int(now * 1000)).execute())
+
+
+def _hash(owner: str, nonce: str) -> bytes:
+    return hashlib.sha256(f"{owner}\n{nonce}".encode("utf-8", "replace")).digest()
+
+
+def _replayed() -> Unauthenticated:
+    return Unauthenticated("This request was sent before; sign each one anew.", "replayed")

@@ -1,0 +1,133 @@
+"""Site authentication: sign our requests to other sites, and verify theirs (contract section 6)."""
+import logging
+import time
+from typing import Any, Callable, Optional, Set
+
+from fate_ext_plugin.auth.audit import AuditTrail
+from fate_ext_plugin.auth.envelope import Envelope, append, new_nonce, parse, signed_text
+from fate_ext_plugin.auth.keys import Key, Policy, SiteKeys, body_text
+from fate_ext_plugin.auth.replay import Nonces
+from fate_ext_plugin.errors import ExtError, Unauthenticated
+
+logger = logging.getLogger(__name__)
+# FATE Flow sends a signed request up to 3 times: 30 s timeout each, 2 s and 4 s between.
+TRIES = 3
+
+
+class SiteAuthentication:
+    """:param own_party: this site's party ID, which '' and 0 stand for.
+    :param digest: ``sha256``, or ``md5`` in a federation that still has FATE Flow 1.9 or 1.10.
+    :param window: seconds that a request may take to arrive, FATE's retries included.
+    :param skew: seconds that a partner's clock may differ."""
+
+    def __init__(
+        self, keys: SiteKeys, own_party: str, nonces: Nonces, audit: Optional[AuditTrail], digest: str, window: float,
+        skew: float, clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._keys, self._own_party, self._nonces, self._audit = keys, own_party, nonces, audit
+        self._digest, self._window, self._skew, self._clock = digest, window, skew, clock
+        self._warned: Set[str] = set()
+
+    def sign(self, party_id: Any, body: Any) -> str:
+        """The header ``site_signature`` for a body of ours: FATE's signature, then the envelope.
+
+        :raises Unauthenticated: we have no valid private key for this party.
+        """
+        party = self._party(party_id)
+        try:
+            signed = self._sign(party, body)
+        except ExtError as error:
+            self._note("signature", False, party, None, getattr(error, "reason", "unavailable"))
+            raise
+        self._note("signature", True, party, None, "ok")
+        return signed
+
+    def _sign(self, party: str, body: Any) -> str:
+        now = int(self._clock() * 1000)
+        key = self._keys.ring().signing_key(party, now)
+        if key is None:
+            raise Unauthenticated(
+                f"There is no valid private key of party {party[:20]} here; `fate-ext key list` shows all.", "no key")
+        text = body_text(body)
+        signature = key.rsa.sign(text, self._digest)
+        short, nonce = key.fingerprint[:32], new_nonce()
+        envelope = key.rsa.sign(signed_text(short, now, nonce, text), "sha256")
+        return append(signature, Envelope(short, now, nonce, envelope))
+
+    def check(self, src_party_id: Any, signature: Any, body: Any, source: Any = None) -> None:
+        """Let a site's request pass.
+
+        :param source: where it comes from, for the audit trail.
+        :raises Unauthenticated: with a message for the peer.
+        """
+        party = self._party(src_party_id)
+        try:
+            reason = self._check(party, signature, body)
+        except ExtError as error:
+            self._note("site", False, party, source, getattr(error, "reason", "unavailable"))
+            raise
+        self._note("site", True, party, source, reason)
+
+    def _note(self, check: str, allowed: bool, party: str, source: Any, reason: str) -> None:
+        if self._audit:
+            self._audit.write(check, allowed, party, None, source, reason)
+
+    def _party(self, party_id: Any) -> str:
+        """'', 0 and none stand for ourselves."""
+        text = "" if party_id is None else str(party_id)
+        return self._own_party if text in ("", "0") else text
+
+    def _check(self, party: str, header: Any, body: Any) -> str:
+        if not isinstance(header, str) or not header:
+            raise Unauthenticated("The request has no site_signature.", "not signed")
+        signature, envelope = parse(header)
+        ring, now = self._keys.ring(), int(self._clock() * 1000)
+        keys = ring.verifying_keys(party, now)
+        if not keys:
+            raise Unauthenticated(f"No valid key of party {party[:20]!r} is known here.", "unknown party")
+        policy = ring.policy(party)
+        text = body_text(body)
+        if envelope is not None and policy.envelope != "off":
+            self._check_envelope(party, keys, envelope, text, now)
+            if policy.envelope_seen is None:
+                self._keys.saw_envelope(party)
+            return "envelope"
+        self._refuse_bare(party, policy)
+        return self._check_bare(party, keys, signature, text, policy)
+
+    def _check_envelope(self, party: str, keys: "list[Key]", envelope: Envelope, text: bytes, now: int) -> None:
+        """The envelope's signature covers the body, too, so that the one in front of it need not be looked at."""
+        age = (now - envelope.time) / 1000
+        if age > self._window + self._skew or age < -self._skew:
+            raise Unauthenticated(
+                f"The request was signed {age:.0f} s ago by the clock here, over {self._window + self._skew:.0f} s or "
+                "in the future. Set the clocks.", "clock")
+        key = next((key for key in keys if key.fingerprint.startswith(envelope.key)), None)
+        signed = signed_text(envelope.key, envelope.time, envelope.nonce, text)
+        if key is None or not key.rsa.accepts(envelope.signature, signed, "sha256"):
+            raise Unauthenticated("The signature does not fit.", "unknown key" if key is None else "wrong signature")
+        until = envelope.time / 1000 + self._window + self._skew
+        self._nonces.use(f"site {key.fingerprint}", envelope.nonce, until, TRIES)
+
+    @staticmethod
+    def _refuse_bare(party: str, policy: Policy) -> None:
+        if policy.envelope == "require":
+            raise Unauthenticated("The signature has no envelope, which is required of this party.", "no envelope")
+        if policy.envelope == "auto" and policy.envelope_seen is not None:
+            raise Unauthenticated(
+                "The signature has no envelope, though this party's had one before. If it gave up the plugin, run "
+                f"`fate-ext key policy {party[:20]} --envelope auto`.", "downgrade")
+
+    def _check_bare(self, party: str, keys: "list[Key]", signature: bytes, text: bytes, policy: Policy) -> str:
+        if any(key.rsa.accepts(signature, text, "sha256") for key in keys):
+            return "bare"
+        md5 = policy.md5 or (party == self._own_party and self._digest == "md5")
+        if md5 and any(key.rsa.accepts(signature, text, "md5") for key in keys):
+            self._warn_of_md5(party)
+            return "bare, md5"
+        raise Unauthenticated("The signature does not fit.", "wrong signature")
+
+    def _warn_of_md5(self, party: str) -> None:
+        if party not in self._warned:
+            self._warned.add(party)
+            logger.warning("party %s signs with MD5, which can be forged; FATE Flow 1.11 ends that", party)

@@ -1,0 +1,85 @@
+"""Puts the pieces of authentication together, once in a process: both doors, HTTP and in-process, share them."""
+from dataclasses import dataclass
+from typing import Callable, Iterable, Optional, Tuple
+
+from fate_ext_plugin.auth.audit import AuditTrail
+from fate_ext_plugin.auth.box import SecretBox, master_key
+from fate_ext_plugin.auth.client import ClientAuthentication
+from fate_ext_plugin.auth.clients import Client, Clients
+from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
+from fate_ext_plugin.auth.scheme import Signer
+from fate_ext_plugin.auth.site import SiteAuthentication
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.migration import MODELS, migrate
+from fate_ext_plugin.errors import InvalidSettings
+from fate_ext_plugin.settings import SECTION, AuthenticationSettings, Settings
+
+
+@dataclass(frozen=True)
+class Authentication:
+    """Who may call: clients, and sites."""
+
+    clients: ClientAuthentication
+    sites: SiteAuthentication
+
+
+def section_of(settings: Settings) -> AuthenticationSettings:
+    """:raises InvalidSettings: there is none."""
+    if settings.authentication is None:
+        raise InvalidSettings(
+            f"{SECTION}.authentication is missing in service_conf.yaml; add `authentication:`, alone for its defaults.")
+    return settings.authentication
+
+
+def open_box(settings: AuthenticationSettings, make: bool) -> SecretBox:
+    """:raises InvalidSettings: the master key can't be had."""
+    return SecretBox(master_key(settings.master_key_file, settings.master_key_env, make))
+
+
+def open_authentication(
+    settings: Settings, store: Store, party_id: str, own_client: Optional[Tuple[str, str]],
+    flow_keys: Callable[[], Iterable[Tuple[str, str, str]]],
+) -> Authentication:
+    """For a server: makes the master key, the tables and our own key where they do not exist.
+
+    :param own_client: app key and secret of service_conf.yaml, where FATE Flow has them.
+    :param flow_keys: FATE Flow's own keys, taken over at first use: partners know them already.
+    :raises ExtError: settings, database or keys can't be used.
+    """
+    chosen = section_of(settings)
+    box = open_box(chosen, make=True)
+    migrate(store)
+    keys, clients = SiteKeys(store, box), Clients(store, box)
+    if party_id and not keys.ring().private.get(party_id):  # partners' keys may be there before
+        keys.take_over(flow_keys())
+        if not keys.ring().private.get(party_id):
+            keys.add_private(party_id)
+    keys.ring()  # now, while a wrong master key is still an error of the start
+    clients.all()
+    audit = AuditTrail(settings.data_dir / "audit")
+    nonces: Nonces = DatabaseNonces(store) if chosen.nonces == "database" else MemoryNonces()
+    own = None
+    if own_client:
+        app_key, secret = own_client
+        own = Client(app_key, "FATE Flow itself", ((Signer(secret, "hmac-sha1"), None),))
+    return Authentication(
+        ClientAuthentication(clients, own, nonces, audit, chosen.client_window_seconds),
+        _sites(chosen, keys, party_id, nonces, audit))
+
+
+def open_signer(settings: Settings, store: Store, party_id: str) -> SiteAuthentication:
+    """For a task worker, which only signs: changes nothing.
+
+    :raises ExtError: settings, database or keys can't be used.
+    """
+    chosen = section_of(settings)
+    store.bind(MODELS)
+    return _sites(chosen, SiteKeys(store, open_box(chosen, make=False)), party_id, MemoryNonces(), None)
+
+
+def _sites(
+    chosen: AuthenticationSettings, keys: SiteKeys, party_id: str, nonces: Nonces, audit: Optional[AuditTrail]
+) -> SiteAuthentication:
+    return SiteAuthentication(
+        keys, party_id, nonces, audit, chosen.digest, chosen.site_window_seconds, chosen.clock_skew_seconds)

@@ -1,0 +1,164 @@
+"""FATE Flow's hooks of authentication, with our rules behind them.
+
+Imported in every task worker, where only the signature is used: everything is opened at its first use.
+"""
+import sys
+import threading
+import time
+from typing import Any, Callable, List, Optional
+
+# fate_flow.entity.RetCode.AUTHENTICATION_ERROR
+REFUSED = 109
+RETRY_SECONDS = 5.0
+
+
+class Once:
+    """Opens something at its first use. A failure is raised again for a while, before the next try."""
+
+    def __init__(self, opened: Callable[[], Any]) -> None:
+        self._open = opened
+        self._lock = threading.Lock()
+        self._value: Any = None
+        self._error: Optional[Exception] = None
+        self._failed = 0.0
+
+    def __call__(self) -> Any:
+        if self._value is None:
+            with self._lock:
+                if self._error is not None and time.monotonic() - self._failed < RETRY_SECONDS:
+                    raise self._error
+                if self._value is None:
+                    try:
+                        self._value = self._open()
+                    except Exception as error:
+                        self._error, self._failed = error, time.monotonic()
+                        raise
+        return self._value
+
+
+def in_server() -> bool:
+    """Whether this process is FATE Flow's server, not a task worker."""
+    return getattr(sys.modules.get("fate_flow.apps"), "app", None) is not None
+
+
+def server_log() -> Any:
+    from fate_flow.settings import stat_logger
+
+    return stat_logger
+
+
+def _open_authentication() -> Any:
+    from fate_ext_plugin.authentication import open_authentication
+    from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1
+
+    host = FateFlowV1()
+    return open_authentication(_settings(), host.store, host.party_id(), host.own_client(), host.site_keys)
+
+
+def _open_signer() -> Any:
+    from fate_ext_plugin.authentication import open_signer
+    from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1
+
+    if in_server():
+        return authentication().sites
+    host = FateFlowV1()
+    return open_signer(_settings(), host.store, host.party_id())
+
+
+def _settings() -> Any:
+    from pathlib import Path
+
+    from fate_ext_plugin.host.fate_flow_v1 import base_dir, read_section
+    from fate_ext_plugin.settings import SECTION, parse_settings
+
+    return parse_settings(read_section(SECTION), Path(base_dir()))
+
+
+#: this server's :class:`fate_ext_plugin.authentication.Authentication`, shared by the hooks and the HTTP services
+authentication = Once(_open_authentication)
+signer = Once(_open_signer)
+
+
+def register_client_authentication() -> Callable[[], Any]:
+    """Register the hook; returns what opens all that it needs."""
+    from fate_flow.hook import HookManager
+    from fate_flow.hook.common.parameters import ClientAuthenticationReturn
+
+    def check(parm: Any) -> Any:
+        try:
+            authentication().clients.check(_client_request(parm))
+        except Exception as error:
+            return ClientAuthenticationReturn(code=REFUSED, message=explained(error))
+        return ClientAuthenticationReturn()
+
+    _first(HookManager.CLIENT_AUTHENTICATION, "client_authentication")
+    HookManager.register_client_authentication_hook(check)
+    return authentication
+
+
+def register_site_authentication() -> Callable[[], Any]:
+    """Register the hooks that sign and verify; returns what opens all that they need."""
+    from fate_flow.hook import HookManager
+    from fate_flow.hook.common.parameters import AuthenticationReturn, SignatureReturn
+
+    def sign(parm: Any) -> Any:
+        return SignatureReturn(site_signature=signer().sign(parm.party_id, parm.body))
+
+    def check(parm: Any) -> Any:
+        try:
+            authentication().sites.check(parm.src_party_id, parm.site_signature, parm.body, _address())
+        except Exception as error:
+            return AuthenticationReturn(code=REFUSED, message=explained(error))
+        return AuthenticationReturn()
+
+    _first(HookManager.SITE_SIGNATURE, "signature")
+    _first(HookManager.SITE_AUTHENTICATION, "site_authentication")
+    HookManager.register_site_signature_hook(sign)
+    HookManager.register_site_authentication_hook(check)
+    if in_server():
+        from fate_ext_plugin.host.fate_flow_v1 import check_scheduling_requests
+
+        check_scheduling_requests()
+    return authentication
+
+
+def explained(error: Exception) -> str:
+    """What the caller is told. Of an error that is not ours nothing: it goes to the log."""
+    message = getattr(error, "message", None)
+    if message is None:
+        server_log().error("fate_ext_plugin refuses a request: %s: %s", type(error).__name__, error)
+        return "fate_ext_plugin can't authenticate; look at the server's log."
+    return str(message)
+
+
+def _first(registered: List[Any], name: str) -> None:
+    # FATE Flow asks the first one only (contract section 3).
+    if registered:
+        server_log().error(
+            "hook_module: another %s hook comes before fate_ext_plugin's, which is never asked then; remove it", name)
+
+
+def _client_request(parm: Any) -> Any:
+    from flask import request
+
+    from fate_ext_plugin.auth.scheme import ClientRequest, signed_headers
+
+    return ClientRequest(
+        full_path=parm.full_path, headers=signed_headers(parm.headers.items()), body=parm.data if parm.json else b"",
+        form=parm.form.to_dict() if parm.form else None, method=request.method, address=_address())
+
+
+def _address() -> Any:
+    """Where the request that is served now comes from."""
+    from flask import request
+
+    from fate_ext_plugin.fence import caller_of
+
+    return caller_of(request.remote_addr, request.headers.getlist("X-Forwarded-For"), _proxies())
+
+
+def _proxies() -> Any:
+    return _opened_settings().trusted_proxies
+
+
+_opened_settings = Once(_settings)

@@ -1,0 +1,83 @@
+"""Requests and answers of client_authentication, signature and site_authentication (contract section 1)."""
+import json
+from typing import Any, Dict, Mapping
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+
+from fate_ext_plugin.errors import InvalidRequestBody
+
+MAX_BODY_BYTES = 32 * 2**20
+
+
+class Headers(fields.Field):
+    """An object, or the text of one, as the published page has it."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Mapping[str, Any]:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value, object_pairs_hook=_pairs)
+            except (ValueError, RecursionError):
+                raise ValidationError("Must be an object, or JSON text of one.") from None
+        if not isinstance(value, dict):
+            raise ValidationError("Must be an object, or JSON text of one.")
+        return value
+
+
+class ClientAuthenticationRequest(Schema):
+    """``data`` is the raw body's text; where it is missing, ``json`` is written as FATE's clients write it."""
+
+    class Meta:
+        unknown = EXCLUDE  # a service's registered data is merged in
+
+    full_path = fields.String(required=True)
+    headers = Headers(required=True)
+    form = fields.Dict(keys=fields.String(), values=fields.Raw(), load_default=None, allow_none=True)
+    data = fields.String(load_default=None, allow_none=True)
+    json = fields.Raw(load_default=None, allow_none=True)
+
+
+class SignatureRequest(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    party_id = fields.Raw(load_default=None, allow_none=True)
+    body = fields.Raw(required=True, allow_none=True)
+
+
+class SiteAuthenticationRequest(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    src_party_id = fields.Raw(load_default=None, allow_none=True)
+    site_signature = fields.Raw(load_default=None, allow_none=True)
+    body = fields.Raw(required=True, allow_none=True)
+
+
+# Made once: making one takes longer than all else of a request.
+CLIENT_AUTHENTICATION = ClientAuthenticationRequest()
+SIGNATURE = SignatureRequest()
+SITE_AUTHENTICATION = SiteAuthenticationRequest()
+
+
+def load(schema: Schema, text: bytes) -> Dict[str, Any]:
+    """:raises InvalidRequestBody: no JSON object of this schema."""
+    try:
+        value = json.loads(text.decode("utf-8"), object_pairs_hook=_pairs)
+    except RecursionError:
+        raise InvalidRequestBody("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise InvalidRequestBody(f"The body is not valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise InvalidRequestBody("The body must be a JSON object.")
+    try:
+        loaded: Dict[str, Any] = schema.load(value)
+    except ValidationError as error:
+        raise InvalidRequestBody(f"The body: {json.dumps(error.messages)}") from None
+    return loaded
+
+
+def _pairs(pairs: Any) -> Dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found

@@ -1,0 +1,179 @@
+"""client_authentication, site_authentication and signature as FATE Flow calls them over HTTP.
+
+FATE Flow reads ``code`` and ``msg`` of an answer with status 200 (contract section 1).
+"""
+import json
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+import requests
+
+from fate_ext_plugin.auth.box import SecretBox, master_key
+from fate_ext_plugin.auth.clients import Clients
+from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.db.base import Store, now_ms
+from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.host.standalone import open_database
+from tests.auth.conftest import lines_of, vectors
+from tests.conftest import MakeSite
+from tests.support.site import Site
+
+KEY, SECRET = "demo-app-key", "demo-secret-key"
+# The recordings are old, so their clock counts. The widest window there is does not reach them; they are signed anew.
+SECTION: Dict[str, Any] = {"authentication": {"party_id": "9999", "signature_over_http": True}}
+
+
+def rooms(site: Site) -> Any:
+    """The tables of a site that has not started yet, as `fate-ext client` and `fate-ext key` make them."""
+    box = SecretBox(master_key(site.data_dir / "master_key", None, make=True))
+    store = Store(open_database(site.settings))
+    migrate(store)
+    return Clients(store, box), SiteKeys(store, box)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site of authentication alone: no feature view."""
+    site = Site(tmp_path_factory.mktemp("site"), SECTION)
+    clients, keys = rooms(site)
+    clients.add(KEY, "the recorded client", secret=SECRET.ljust(16, "!"))
+    keys.add_private("9999")
+    keys.add_public("10000", vectors("1.11.2")["public_key"])
+    site.start()
+    yield site
+    site.stop()
+
+
+def ask(site: Site, service: str, body: Any) -> requests.Response:
+    return requests.post(site.url(service), json=body, timeout=30)
+
+
+def code_of(response: requests.Response) -> int:
+    assert response.status_code == 200, response.text
+    code: int = response.json()["code"]
+    return code
+
+
+def signed_anew(line: Dict[str, Any], number: int) -> Dict[str, Any]:
+    """A recorded request with the time and nonce of now, signed by the same rules."""
+    headers = {**line["headers"], "Timestamp": str(now_ms()), "Nonce": f"{line['full_path'][:20]}-{number}"}
+    request = ClientRequest(line["full_path"], {"timestamp": headers["Timestamp"], "nonce": headers["Nonce"]},
+                            line["data"].encode() if line["json"] else b"", line["form"] or None)
+    headers["Signature"] = Signer(SECRET.ljust(16, "!"), "hmac-sha1").sign(signed_text(request, KEY))
+    return {**line, "headers": headers}
+
+
+@pytest.mark.parametrize("werkzeug", ["2.2", "2.3"])
+@pytest.mark.parametrize("form", ["page", "hook"])
+def test_a_client_request_in_both_shapes_that_fate_flow_and_the_page_have(
+    site: Site, werkzeug: str, form: str
+) -> None:
+    for number, recorded in enumerate(lines_of(f"fate_sdk_client_requests_werkzeug_{werkzeug}.jsonl")):
+        body = signed_anew(recorded, hash((werkzeug, form, number)))
+        if form == "page":  # headers as JSON text, and no raw body
+            body = {"full_path": body["full_path"], "headers": json.dumps(body["headers"]), "form": body["form"],
+                    "json": body["json"]}
+        answer = ask(site, "client_authentication", body)
+        assert code_of(answer) == 0, answer.text
+        assert answer.json()["msg"] == "success"
+        again = ask(site, "client_authentication", body)
+        assert (code_of(again), again.json()["msg"]) == (
+            109, "This request was sent before; sign each one anew.")
+
+
+def test_a_recorded_request_is_too_old_today(site: Site) -> None:
+    answer = ask(site, "client_authentication", lines_of("fate_sdk_client_requests_werkzeug_2.2.jsonl")[0])
+    assert code_of(answer) == 109
+    assert "set the client's clock" in answer.json()["msg"]
+
+
+def test_signature_and_site_authentication_fit_together(site: Site) -> None:
+    for body in ({}, {"note": "中文", "rate": 0.5}, [], None):
+        signed = ask(site, "signature", {"party_id": 9999, "body": body, "registered": "data"}).json()
+        assert signed["code"] == 0
+        assert signed["data"] == signed["site_signature"]  # what FATE Flow reads, and what the page says
+        request = {"src_party_id": "", "site_signature": signed["data"], "body": body}
+        assert code_of(ask(site, "site_authentication", request)) == 0
+        assert code_of(ask(site, "site_authentication", {**request, "body": [body]})) == 109
+
+
+def test_the_recorded_signatures_of_a_stock_partner_pass(site: Site) -> None:
+    for vector in vectors("1.11.2")["vectors"]:
+        answer = ask(site, "site_authentication", {
+            "src_party_id": "10000", "site_signature": vector["site_signature"], "body": vector["body"]})
+        assert code_of(answer) == 0, answer.text
+
+
+def test_an_unknown_party_is_refused_with_the_reason(site: Site) -> None:
+    answer = ask(site, "site_authentication", {"src_party_id": "7777", "site_signature": "A" * 342 + "==", "body": {}})
+    assert (code_of(answer), answer.json()["msg"]) == (109, "No valid key of party '7777' is known here.")
+
+
+@pytest.mark.parametrize(("service", "body"), [
+    ("client_authentication", b"no json"), ("client_authentication", b"[]"), ("client_authentication", b"{}"),
+    ("client_authentication", b'{"full_path": 5, "headers": {}}'),
+    ("client_authentication", b'{"full_path": "/", "headers": "no json"}'),
+    ("client_authentication", b'{"full_path": "/", "headers": {}, "headers": {}}'),
+    ("client_authentication", b"[" * 100_000), ("site_authentication", b'{"src_party_id": "1"}'),
+    ("signature", b'{"party_id": 9999}'), ("signature", b"\xff"), ("site_authentication", b""),
+])
+def test_a_body_that_is_no_request_is_an_error_that_refuses_too(site: Site, service: str, body: bytes) -> None:
+    response = requests.post(site.url(service), data=body, timeout=30)
+    assert response.status_code == 400
+    assert response.json()["code"] == 40001
+
+
+def test_a_body_without_end_is_refused(site: Site) -> None:
+    response = requests.post(site.url("site_authentication"), data=iter([b" " * 2**20] * 40), timeout=60)
+    assert response.status_code == 413
+
+
+def test_the_services_are_behind_the_fence(site: Site) -> None:
+    for service in ("client_authentication", "site_authentication", "signature"):
+        response = requests.post(site.url(service).partition("?")[0], json={}, timeout=30)
+        assert (response.status_code, response.json()) == (403, {"code": 40301, "message": "Forbidden."})
+
+
+def test_without_views_the_feature_services_are_not_there(site: Site) -> None:
+    for service in ("upload", "query", "download"):
+        assert requests.post(site.url(service), timeout=30).status_code == 404
+
+
+def test_signature_is_served_only_where_it_was_asked_for(make_site: MakeSite) -> None:
+    site = make_site({"authentication": {"party_id": "9999"}})
+    assert ask(site, "signature", {"party_id": 9999, "body": {}}).status_code == 404
+    assert code_of(ask(site, "site_authentication", {"src_party_id": "", "site_signature": "", "body": {}})) == 109
+
+
+def test_every_decision_stands_in_the_trail_and_no_secret_does(make_site: MakeSite) -> None:
+    site = make_site(SECTION)
+    signed = ask(site, "signature", {"party_id": 9999, "body": {}}).json()["data"]
+    ask(site, "site_authentication", {"src_party_id": "9999", "site_signature": signed, "body": {}})
+    ask(site, "site_authentication", {"src_party_id": "1", "site_signature": signed, "body": {}})
+    ask(site, "client_authentication", {"full_path": "/v1/job/submit?secret=s", "headers": {}})
+    trail = site.data_dir / "audit" / "audit.jsonl"
+    assert trail.stat().st_mode & 0o777 == 0o600
+    entries: List[Dict[str, Any]] = [json.loads(line) for line in trail.read_text().splitlines()]
+    assert [(entry["check"], entry["allowed"], entry["who"], entry["reason"]) for entry in entries] == [
+        ("signature", True, "9999", "ok"), ("site", True, "9999", "envelope"), ("site", False, "1", "unknown party"),
+        ("client", False, None, "not signed")]
+    assert entries[-1]["what"] == "/v1/job/submit"
+    for path in (trail, site.log):
+        assert signed not in path.read_text()
+
+
+def test_a_lost_master_key_is_an_error_of_the_start(make_site: MakeSite) -> None:
+    site = make_site(SECTION)
+    site.stop()
+    (site.data_dir / "master_key").write_text("0" * 64)
+    with pytest.raises(AssertionError, match="the master key is not the one"):
+        site.start()
+
+
+def test_private_keys_and_secrets_are_sealed_in_the_database(site: Site) -> None:
+    for path in Path(site.data_dir).glob("*.db*"):
+        content = path.read_bytes()
+        assert b"PRIVATE KEY" not in content
+        assert SECRET.encode() not in content

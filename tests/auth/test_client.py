@@ -1,0 +1,387 @@
+"""Client authentication: is this request genuine, and may this client make it?
+
+The recorded requests are those of FATE's own client, fate-client 1.11.3, as a server on Werkzeug 2.2 and on 2.3
+received them: the latter drops the header APP_KEY for its underscore (contract section 5).
+"""
+import ipaddress
+import json
+import statistics
+import time
+from dataclasses import replace
+from typing import Any, Dict, List, Optional
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from fate_ext_plugin.apps.authentication_app import client_request
+from fate_ext_plugin.auth.client import WRONG, ClientAuthentication
+from fate_ext_plugin.auth.clients import Client
+from fate_ext_plugin.auth.replay import MemoryNonces
+from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
+from fate_ext_plugin.auth.throttle import MAX_ENTRIES, Throttle
+from fate_ext_plugin.errors import Unauthenticated
+from tests.auth.conftest import Clock, lines_of
+
+WERKZEUGS = ["2.2", "2.3"]
+KEY, SECRET = "demo-app-key", "demo-secret-key"
+HOME = ipaddress.ip_address("10.0.0.5")
+
+
+class Trail:
+    """An audit trail that a test can look at."""
+
+    def __init__(self) -> None:
+        self.entries: List[Any] = []
+
+    def write(self, *entry: Any) -> None:
+        self.entries.append(entry)
+
+    @property
+    def reason(self) -> str:
+        return str(self.entries[-1][5])
+
+
+class Table:
+    """Clients that stand in no database."""
+
+    def __init__(self, *clients: Client) -> None:
+        self.clients = {client.app_key: client for client in clients}
+
+    def all(self) -> Dict[str, Client]:
+        return dict(self.clients)
+
+    def get(self, app_key: str) -> Optional[Client]:
+        return self.clients.get(app_key)
+
+
+def client(app_key: str = KEY, secret: str = SECRET, algorithm: str = "hmac-sha1", **changes: Any) -> Client:
+    return replace(Client(app_key, "a client", ((Signer(secret, algorithm), None),), algorithm), **changes)
+
+
+class Checker:
+    """A ClientAuthentication, its clock and its trail."""
+
+    def __init__(self, *clients: Client, own: Optional[Client] = None, window: float = 60.0) -> None:
+        self.clock, self.trail = Clock(), Trail()
+        self.table = Table(*(clients or (client(),)))
+        self.nonces = MemoryNonces(self.clock)
+        self.throttle = Throttle(self.clock)
+        self.room = ClientAuthentication(
+            self.table, own, self.nonces, self.trail, window, self.throttle, self.clock)  # type: ignore[arg-type]
+
+    def check(self, request: ClientRequest) -> None:
+        self.room.check(request)
+
+    def refuses(self, request: ClientRequest, reason: str, says: Optional[str] = None) -> None:
+        with pytest.raises(Unauthenticated, match=says):
+            self.room.check(request)
+        assert self.trail.reason == reason
+        assert self.trail.entries[-1][1] is False
+
+    def request(self, number: int = 0, app_key: Optional[str] = KEY, secret: str = SECRET, algorithm: str = "hmac-sha1",
+                **changes: Any) -> ClientRequest:
+        """A request signed now; ``changes`` are signed, too."""
+        headers = {"timestamp": str(round(self.clock.now * 1000)), "nonce": f"nonce-{number}"}
+        if app_key:
+            headers["app-key"] = app_key
+        unsigned = ClientRequest(**{"full_path": "/v1/job/query?", "headers": headers, "body": b'{"a": 1}',
+                                    "method": "POST", "address": HOME, **changes})
+        signature = Signer(secret, algorithm).sign(signed_text(unsigned, app_key or KEY))
+        return replace(unsigned, headers={**headers, "signature": signature})
+
+
+def recorded(werkzeug: str) -> List[ClientRequest]:
+    return [client_request(line) for line in lines_of(f"fate_sdk_client_requests_werkzeug_{werkzeug}.jsonl")]
+
+
+def at_its_time(request: ClientRequest, checker: Checker) -> ClientRequest:
+    checker.clock.now = int(request.headers["timestamp"]) / 1000
+    return request
+
+
+# -- FATE's own client -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("werkzeug", WERKZEUGS)
+def test_every_recorded_request_of_fates_client_passes(werkzeug: str) -> None:
+    checker = Checker(client("another", "another secret"), client())
+    requests = recorded(werkzeug)
+    assert len(requests) == 9
+    for request in requests:
+        assert ("app-key" in request.headers) == (werkzeug == "2.2")
+        checker.check(at_its_time(request, checker))
+        assert checker.trail.entries[-1][1:3] == (True, KEY)
+
+
+@pytest.mark.parametrize("werkzeug", WERKZEUGS)
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_single_change_of_what_is_signed_is_refused(werkzeug: str, data: Any) -> None:
+    checker = Checker()
+    request = at_its_time(data.draw(st.sampled_from(recorded(werkzeug))), checker)
+    parts = [name for name in ("full_path", "body", "form") if getattr(request, name) not in (b"", None)]
+    part = data.draw(st.sampled_from(parts + ["nonce", "timestamp", "signature"]))
+    if part == "body":
+        changed = replace(request, body=changed_bytes(data, request.body))
+    elif part == "full_path":
+        # A trailing question mark is not signed: FATE's clients leave it out.
+        path = changed_text(data, request.full_path.rstrip("?"))
+        changed = replace(request, full_path=path if path.rstrip("?") == path else path.replace("?", "!"))
+    elif part == "form":
+        name = data.draw(st.sampled_from(sorted(request.form or {})))
+        changed = replace(request, form={**(request.form or {}), name: changed_text(data, (request.form or {})[name])})
+    else:
+        value = request.headers[part]
+        if part == "timestamp":
+            value = str(int(value) + data.draw(st.integers(-59_000, 59_000).filter(bool)))
+        else:
+            value = changed_text(data, value)
+        changed = replace(request, headers={**request.headers, part: value})
+    with pytest.raises(Unauthenticated):
+        checker.check(changed)
+    checker.check(request)
+
+
+def changed_bytes(data: Any, content: bytes) -> bytes:
+    index = data.draw(st.integers(0, len(content) - 1))
+    return content[:index] + bytes([content[index] ^ data.draw(st.integers(1, 255))]) + content[index + 1:]
+
+
+def changed_text(data: Any, text: str) -> str:
+    index = data.draw(st.integers(0, len(text) - 1))
+    other = data.draw(st.characters(min_codepoint=33, max_codepoint=126).filter(lambda c: c != text[index]))
+    return text[:index] + other + text[index + 1:]
+
+
+def test_the_client_of_service_conf_passes_so_that_fate_flows_own_calls_do() -> None:
+    checker = Checker(client("someone", "someone's secret"), own=client())
+    checker.check(checker.request())
+    checker.check(checker.request(1, app_key=None))
+
+
+# -- headers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [
+    ("TIMESTAMP", "NONCE", "APP_KEY", "SIGNATURE"), ("Timestamp", "Nonce", "App-Key", "Signature"),
+    ("timestamp", "nonce", "app_Key", "signature")])
+def test_header_names_in_any_case_and_order_with_underscore_or_dash(names: Any) -> None:
+    checker = Checker()
+    request = checker.request()
+    values = [request.headers[name] for name in ("timestamp", "nonce", "app-key", "signature")]
+    pairs = list(zip(names, values))
+    assert signed_headers(pairs) == signed_headers([*reversed(pairs), ("X-Other", "1")]) == dict(request.headers)
+
+
+@pytest.mark.parametrize("pairs", [
+    [("App-Key", "a"), ("APP_KEY", "b")], [("Nonce", "a"), ("nonce", "a")],
+    [("Signature", "x" * 257)], [("Nonce", "身")], [("Nonce", "a\nb")], [("Timestamp", 5)]])
+def test_doubled_and_malformed_headers_are_refused(pairs: Any) -> None:
+    with pytest.raises(Unauthenticated):
+        signed_headers(pairs)
+
+
+@pytest.mark.parametrize("missing", ["timestamp", "nonce", "signature"])
+def test_an_unsigned_request_is_refused(missing: str) -> None:
+    checker = Checker()
+    request = checker.request()
+    headers = {name: value for name, value in request.headers.items() if name != missing}
+    checker.refuses(replace(request, headers=headers), "not signed", missing.upper())
+
+
+@pytest.mark.parametrize("timestamp", ["", "abc", "-5", "1e12", "9" * 17, "１２３", " 1"])
+def test_a_timestamp_that_is_none(timestamp: str) -> None:
+    checker = Checker()
+    request = checker.request()
+    with pytest.raises(Unauthenticated):
+        checker.check(replace(request, headers={**request.headers, "timestamp": timestamp}))
+
+
+@pytest.mark.parametrize(("off", "passes"), [(-59.9, True), (59.9, True), (-60, False), (60, False), (3600, False)])
+def test_a_clock_may_be_off_by_the_window_both_ways(off: float, passes: bool) -> None:
+    checker = Checker()
+    request = checker.request()
+    checker.clock.now += off
+    if passes:
+        checker.check(request)
+    else:
+        checker.refuses(request, "clock", "set the client's clock")
+
+
+def test_a_missing_app_key_is_not_searched_for_among_any_number() -> None:
+    checker = Checker(*(client(f"key{number}", f"secret {number}") for number in range(501)))
+    checker.refuses(checker.request(app_key=None), "no app key", "with a dash")
+
+
+# -- replay ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_counts_once() -> None:
+    checker = Checker()
+    request = checker.request()
+    checker.check(request)
+    checker.refuses(request, "replayed")
+    checker.refuses(replace(request, method="GET"), "replayed")
+
+
+def test_the_nonce_of_another_client_is_another_nonce() -> None:
+    checker = Checker(client(), client("other", "other secret"))
+    checker.check(checker.request())
+    checker.check(checker.request(app_key="other", secret="other secret"))
+
+
+def test_a_wrong_signature_uses_up_no_nonce() -> None:
+    checker = Checker()
+    checker.refuses(checker.request(secret="guessed"), "wrong signature")
+    checker.check(checker.request())
+
+
+def test_nonces_are_forgotten_when_the_window_refuses_them_anyway() -> None:
+    checker = Checker()
+    first = checker.request()
+    checker.check(first)
+    for number in range(1, 200):
+        checker.clock.now += 1
+        checker.check(checker.request(number))
+    assert len(checker.nonces) <= 62
+    checker.refuses(first, "clock")
+
+
+# -- what a client may do --------------------------------------------------------------------------------------------
+
+
+def test_a_client_may_be_bound_to_paths_methods_and_networks() -> None:
+    bound = client(paths=("/v1/job/*", "/v1/version/get"), methods=("POST",),
+                   networks=(ipaddress.ip_network("10.0.0.0/24"),))
+    checker = Checker(bound)
+    checker.check(checker.request())
+    checker.check(checker.request(1, full_path="/v1/version/get?a=1"))
+    checker.refuses(checker.request(2, full_path="/v1/data/upload?"), "forbidden path")
+    checker.refuses(checker.request(3, full_path="/v1/version/get2"), "forbidden path")
+    checker.refuses(checker.request(4, full_path="/v1/data/upload?x=/v1/job/query"), "forbidden path")
+    checker.refuses(checker.request(5, method="GET"), "forbidden method")
+    checker.refuses(checker.request(6, address=ipaddress.ip_address("10.0.1.5")), "forbidden address")
+    checker.refuses(checker.request(7, address=ipaddress.ip_address("::1")), "forbidden address")
+
+
+def test_a_bound_client_is_refused_where_the_caller_of_the_service_can_not_say() -> None:
+    checker = Checker(client(methods=("POST",)))
+    checker.refuses(checker.request(method=None), "forbidden method")
+    checker = Checker(client(networks=(ipaddress.ip_network("0.0.0.0/0"),)))
+    checker.refuses(checker.request(address=None), "forbidden address")
+
+
+@pytest.mark.parametrize("changes", [{"enabled": False}, {"expires": 1_800_000_000_000}])
+def test_a_disabled_or_expired_client(changes: Any) -> None:
+    checker = Checker(client(**changes))
+    checker.refuses(checker.request(), "disabled client")
+    checker.refuses(checker.request(app_key=None), "unknown app key")
+
+
+def test_two_secrets_are_valid_while_one_is_rotated() -> None:
+    signers = ((Signer("new secret", "hmac-sha1"), None), (Signer("old secret", "hmac-sha1"), 1_800_000_010_000))
+    checker = Checker(client(signers=signers))
+    checker.check(checker.request(0, secret="old secret"))
+    checker.check(checker.request(1, secret="new secret"))
+    checker.clock.now += 10
+    checker.refuses(checker.request(2, secret="old secret"), "wrong signature")
+    checker.check(checker.request(3, secret="new secret"))
+
+
+def test_sha256_for_a_client_that_is_set_up_for_it_and_nothing_weaker() -> None:
+    checker = Checker(client(algorithm="hmac-sha256"))
+    checker.check(checker.request(algorithm="hmac-sha256"))
+    checker.refuses(checker.request(1, algorithm="hmac-sha1"), "wrong signature")
+
+
+# -- guessing --------------------------------------------------------------------------------------------------------
+
+
+def test_wrong_and_unknown_look_the_same_to_a_stranger() -> None:
+    checker = Checker()
+    checker.refuses(checker.request(secret="guessed"), "wrong signature", WRONG)
+    checker.refuses(checker.request(app_key="invented"), "unknown app key", WRONG)
+
+
+def test_guessing_slows_down_and_the_right_secret_ends_that() -> None:
+    checker = Checker()
+    for number in range(10):
+        checker.refuses(checker.request(number, secret="guessed"), "wrong signature")
+    checker.refuses(checker.request(), "throttled", "try again in 2 s")
+    checker.check(checker.request(address=ipaddress.ip_address("10.0.0.6")))  # somebody else is not held up
+    checker.clock.now += 1
+    checker.refuses(checker.request(secret="guessed"), "wrong signature")
+    checker.refuses(checker.request(), "throttled")
+    checker.clock.now += 2
+    checker.check(checker.request(1))
+    checker.refuses(checker.request(2, secret="guessed"), "wrong signature")
+
+
+def test_ten_thousand_attempts_in_an_hour_are_few_guesses_and_little_memory() -> None:
+    checker = Checker()
+    for number in range(10_000):
+        checker.clock.now += 0.36
+        with pytest.raises(Unauthenticated):
+            checker.check(checker.request(number, app_key=f"invented-{number % 5}", secret="guessed"))
+    looked_at = [entry for entry in checker.trail.entries if entry[5] != "throttled"]
+    assert len(looked_at) < 10 + 6 + 3600 / 60 + 5
+    assert len(checker.throttle) == 1
+
+
+def test_the_table_of_guesses_is_bounded() -> None:
+    throttle = Throttle()
+    for number in range(MAX_ENTRIES + 500):
+        throttle.failed(number)
+    assert len(throttle) == MAX_ENTRIES
+
+
+def test_a_host_of_ipv6_is_one_guesser() -> None:
+    checker = Checker()
+    for number in range(10):
+        checker.refuses(checker.request(secret="x" * 20, address=ipaddress.ip_address(f"fd00::{number}")),
+                        "wrong signature")
+    checker.refuses(checker.request(address=ipaddress.ip_address("fd00::ffff")), "throttled")
+
+
+def test_a_known_and_an_unknown_app_key_take_about_the_same_time() -> None:
+    """Not a timed test: it compares two medians of this run, with room for noise."""
+    checker = Checker()
+    checker.throttle.check = lambda key: None  # type: ignore[method-assign]
+
+    def seconds(request: ClientRequest) -> float:
+        times = []
+        for _ in range(2000):
+            started = time.perf_counter()
+            try:
+                checker.check(request)
+            except Unauthenticated:
+                times.append(time.perf_counter() - started)
+        return statistics.median(times)
+    known, unknown = checker.request(secret="guessed"), checker.request(app_key="invented-key")
+    assert 0.5 < seconds(known) / seconds(unknown) < 2
+
+
+# -- anything at all -------------------------------------------------------------------------------------------------
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(path=st.text(max_size=30), body=st.binary(max_size=20), name=st.text(max_size=10), value=st.text(max_size=10),
+       nonce=st.text(max_size=10), key=st.one_of(st.none(), st.text(max_size=10)), signature=st.text(max_size=30))
+def test_unicode_in_every_field_is_refused_never_an_exception(
+    path: str, body: bytes, name: str, value: str, nonce: str, key: Optional[str], signature: str
+) -> None:
+    checker = Checker()
+    pairs = [("TIMESTAMP", str(round(checker.clock.now * 1000))), ("NONCE", nonce), ("SIGNATURE", signature)]
+    if key is not None:
+        pairs.append(("APP_KEY", key))
+    with pytest.raises(Unauthenticated):
+        checker.check(ClientRequest(path, signed_headers(pairs), body, {name: value}, "POST", HOME))
+
+
+def test_the_trail_says_who_what_from_where_and_never_a_secret() -> None:
+    checker = Checker()
+    checker.check(checker.request(full_path="/v1/job/query?token=hidden"))
+    assert checker.trail.entries == [("client", True, KEY, "POST /v1/job/query", HOME, "ok")]
+    assert SECRET not in json.dumps(checker.trail.entries, default=str)

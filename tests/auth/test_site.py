@@ -1,0 +1,312 @@
+"""Site authentication: signatures that today's partners accept, and an envelope that ends replay among those with the
+plugin. The vectors were signed by the built-in hooks of FATE Flow 1.11.2 (SHA-256) and 1.10.0 (MD5)."""
+import base64
+import json
+from dataclasses import replace
+from typing import Any, Optional
+
+import pytest
+from Crypto.Hash import MD5, SHA256
+from Crypto.PublicKey import RSA
+from Crypto.Signature import PKCS1_v1_5
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from fate_ext_plugin.auth.envelope import append, parse
+from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.replay import MemoryNonces
+from fate_ext_plugin.auth.site import SiteAuthentication
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.errors import Unauthenticated
+from tests.auth.conftest import BOX, Clock, lines_of, vectors
+from tests.auth.test_client import Trail
+
+VERSIONS = {"1.11.2": "sha256", "1.10.0": "md5"}
+BODY = {"job_id": "202611231038053132510", "party_status": "success", "note": "中文", "rate": 0.5, "none": None}
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+
+
+class Federation:
+    """Party 9999, which signs, and party 10000, which knows its key and checks; one clock."""
+
+    def __init__(self, store: Store, pem: str, other: str, digest: str = "sha256") -> None:
+        self.clock, self.trail = Clock(), Trail()
+        self.keys = SiteKeys(store, BOX)
+        self.keys.add_private("9999", pem)
+        self.keys.add_public("8888", RSA.import_key(other).publickey().export_key().decode())
+        self.guest = self.site("9999", digest)
+        self.host = self.site("10000")
+
+    def site(self, party: str, digest: str = "sha256") -> SiteAuthentication:
+        return SiteAuthentication(
+            self.keys, party, MemoryNonces(self.clock), self.trail, digest, 120, 60, self.clock)  # type: ignore[arg-type]
+
+    def refuses(self, party: Any, signature: Any, body: Any, reason: str, says: Optional[str] = None) -> None:
+        with pytest.raises(Unauthenticated, match=says):
+            self.host.check(party, signature, body)
+        assert self.trail.entries[-1] == ("site", False, str(party), None, None, reason)
+
+
+@pytest.fixture
+def federation(store: Store, other_pem: str) -> Federation:
+    return Federation(store, vectors("1.11.2")["private_key"], other_pem)
+
+
+def built_in_sign(pem: str, body: Any, digest: Any) -> str:
+    """fate_flow/hook/flow/site_authentication.py, ``signature``."""
+    sign = PKCS1_v1_5.new(RSA.importKey(pem)).sign(digest.new(json.dumps(body).encode()))
+    return base64.b64encode(sign).decode()
+
+
+def built_in_accepts(pem: str, signature: str, body: Any, digest: Any) -> bool:
+    """fate_flow/hook/flow/site_authentication.py, ``authentication``."""
+    verifier = PKCS1_v1_5.new(RSA.importKey(pem))
+    return bool(verifier.verify(digest.new(json.dumps(body).encode()), base64.b64decode(signature)))
+
+
+# -- what the built-in hooks sign and accept -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_recorded_signature_is_accepted_and_made_again_bit_for_bit(
+    version: str, store: Store, other_pem: str
+) -> None:
+    recorded = vectors(version)
+    federation = Federation(store, recorded["private_key"], other_pem, VERSIONS[version])
+    federation.keys.set_policy("9999", md5=VERSIONS[version] == "md5")
+    assert len(recorded["vectors"]) == 25
+    for vector in recorded["vectors"]:
+        federation.host.check(vector["party_id"], vector["site_signature"], vector["body"])
+        ours = federation.guest.sign(vector["party_id"], vector["body"])
+        assert ours.partition("~")[0] == vector["site_signature"]
+
+
+@pytest.mark.parametrize(("digest", "module"), [("sha256", SHA256), ("md5", MD5)])
+@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=JSON)
+@example(body={})
+def test_the_built_in_hooks_do_not_see_the_envelope(
+    digest: str, module: Any, body: Any, store: Store, other_pem: str
+) -> None:
+    pem = vectors("1.11.2")["private_key"]
+    federation = Federation(store, pem, other_pem, digest)
+    signature = federation.guest.sign("9999", body)
+    assert "~1~" in signature and len(signature) < 1000 and signature.isascii() and " " not in signature
+    assert built_in_accepts(pem, signature, body, module)
+    assert not built_in_accepts(pem, signature, [body], module)
+
+
+def test_recorded_bodies_survive_the_way_over_json() -> None:
+    """A receiver signs what it parsed of what the sender wrote: both must be the same text."""
+    for line in lines_of("fate_flow_1.11.2_site_bodies.jsonl"):
+        body = line["body"]
+        assert json.dumps(json.loads(json.dumps(body))) == json.dumps(body) == line["text"]
+
+
+def test_a_stock_partner_is_accepted_without_an_envelope(federation: Federation) -> None:
+    pem = vectors("1.11.2")["private_key"]
+    federation.host.check("9999", built_in_sign(pem, BODY, SHA256), BODY)
+    assert federation.trail.reason == "bare"
+
+
+def test_md5_is_accepted_of_a_partner_it_is_permitted_to(
+    federation: Federation, caplog: pytest.LogCaptureFixture
+) -> None:
+    signature = built_in_sign(vectors("1.11.2")["private_key"], BODY, MD5)
+    federation.refuses("9999", signature, BODY, "wrong signature")
+    federation.keys.set_policy("9999", md5=True)
+    federation.host.check("9999", signature, BODY)
+    federation.host.check("9999", signature, BODY)
+    assert federation.trail.reason == "bare, md5"
+    assert [record.getMessage() for record in caplog.records].count(
+        "party 9999 signs with MD5, which can be forged; FATE Flow 1.11 ends that") == 1
+
+
+def test_a_federation_on_md5_accepts_its_own(store: Store, other_pem: str) -> None:
+    pem = vectors("1.10.0")["private_key"]
+    federation = Federation(store, pem, other_pem, "md5")
+    federation.guest.check("", built_in_sign(pem, BODY, MD5), BODY)
+
+
+@pytest.mark.parametrize("itself", ["", 0, "0", None, "9999", 9999])
+def test_an_empty_party_and_0_are_the_site_itself(federation: Federation, itself: Any) -> None:
+    federation.guest.check(itself, federation.guest.sign(itself, BODY), BODY)
+
+
+# -- the envelope ----------------------------------------------------------------------------------------------------
+
+
+def test_a_captured_request_is_refused_later_and_after_fates_own_three_tries(federation: Federation) -> None:
+    signature = federation.guest.sign("9999", {})
+    for _ in range(3):
+        federation.host.check("9999", signature, {})
+        federation.clock.now += 34
+    federation.refuses("9999", signature, {}, "replayed")
+    federation.clock.now += 200
+    federation.refuses("9999", signature, {}, "clock", "Set the clocks")
+
+
+def test_a_captured_request_is_refused_with_another_body(federation: Federation) -> None:
+    federation.refuses("9999", federation.guest.sign("9999", {}), BODY, "wrong signature")
+
+
+@pytest.mark.parametrize(("off", "passes"), [(-60, True), (-61, False), (180, True), (181, False)])
+def test_clocks_may_differ_both_ways(federation: Federation, off: float, passes: bool) -> None:
+    signature = federation.guest.sign("9999", BODY)
+    federation.clock.now += off
+    if passes:
+        federation.host.check("9999", signature, BODY)
+    else:
+        federation.refuses("9999", signature, BODY, "clock")
+
+
+def test_the_envelope_of_one_request_does_not_fit_another(federation: Federation) -> None:
+    one, other = federation.guest.sign("9999", {}), federation.guest.sign("9999", BODY)
+    swapped = one.partition("~")[0] + "~" + other.partition("~")[2]
+    federation.refuses("9999", swapped, {}, "wrong signature")
+
+
+@pytest.mark.parametrize("part", ["time", "nonce", "key"])
+def test_nothing_in_the_envelope_can_be_changed(federation: Federation, part: str) -> None:
+    bare, envelope = parse(federation.guest.sign("9999", BODY))
+    assert envelope
+    values: Any = {"time": envelope.time + 1, "nonce": "A" * 22, "key": "00" * 16}
+    changed = replace(envelope, **{part: values[part]})
+    reason = "unknown key" if part == "key" else "wrong signature"
+    federation.refuses("9999", append(bare, changed), BODY, reason)
+
+
+@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_single_change_of_the_envelope_is_refused(data: Any, federation: Federation) -> None:
+    signature = federation.guest.sign("9999", BODY)
+    start = signature.index("~")
+    index = data.draw(st.integers(start, len(signature) - 1))
+    other = data.draw(st.characters(min_codepoint=33, max_codepoint=126).filter(lambda c: c != signature[index]))
+    with pytest.raises(Unauthenticated):
+        federation.host.check("9999", signature[:index] + other + signature[index + 1:], BODY)
+
+
+def test_once_an_envelope_was_seen_a_bare_signature_is_a_downgrade(federation: Federation) -> None:
+    signature = federation.guest.sign("9999", BODY)
+    bare = signature.partition("~")[0]
+    federation.host.check("9999", bare, BODY)
+    federation.host.check("9999", signature, BODY)
+    federation.refuses("9999", bare, BODY, "downgrade", "--envelope auto")
+    federation.keys.set_policy("9999", envelope="auto")
+    federation.host.check("9999", bare, BODY)
+
+
+def test_what_was_seen_is_known_to_other_servers_and_after_a_restart(federation: Federation, store: Store) -> None:
+    signature = federation.guest.sign("9999", BODY)
+    federation.host.check("9999", signature, BODY)
+    federation.keys = SiteKeys(store, BOX)
+    federation.host = federation.site("10000")
+    federation.refuses("9999", signature.partition("~")[0], BODY, "downgrade")
+
+
+def test_an_envelope_can_be_required_and_ignored(federation: Federation) -> None:
+    bare = federation.guest.sign("9999", BODY).partition("~")[0]
+    federation.keys.set_policy("9999", envelope="require")
+    federation.refuses("9999", bare, BODY, "no envelope")
+    federation.keys.set_policy("9999", envelope="off")
+    federation.host.check("9999", bare, BODY)
+    signature = federation.guest.sign("9999", BODY)
+    for _ in range(5):
+        federation.host.check("9999", signature, BODY)
+    assert federation.trail.reason == "bare"
+
+
+def test_md5_can_not_be_used_to_get_around_the_envelope(federation: Federation) -> None:
+    federation.keys.set_policy("9999", md5=True)
+    federation.host.check("9999", federation.guest.sign("9999", BODY), BODY)
+    federation.refuses("9999", built_in_sign(vectors("1.11.2")["private_key"], BODY, MD5), BODY, "downgrade")
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_signature_of_another_party_is_refused(federation: Federation, other_pem: str) -> None:
+    federation.refuses("8888", federation.guest.sign("9999", BODY), BODY, "unknown key")
+    federation.refuses("8888", federation.guest.sign("9999", BODY).partition("~")[0], BODY, "wrong signature")
+    federation.refuses("9999", built_in_sign(other_pem, BODY, SHA256), BODY, "wrong signature")
+    federation.host.check("8888", built_in_sign(other_pem, BODY, SHA256), BODY)
+
+
+def test_a_party_without_a_key_is_refused(federation: Federation) -> None:
+    federation.refuses("7777", federation.guest.sign("9999", BODY), BODY, "unknown party", "'7777'")
+
+
+def test_a_key_that_ends_or_is_removed_during_use(federation: Federation, store: Store) -> None:
+    another = SiteKeys(store, BOX)  # of a server beside, or of the command line
+    pem = RSA.import_key(vectors("1.11.2")["private_key"]).publickey().export_key().decode()
+    fingerprint = another.add_public("6666", pem)
+    another.add_public("7777", pem, valid_until=int((federation.clock.now + 100) * 1000))
+    federation.keys._cached.forget()  # some seconds pass
+    signature = federation.guest.sign("9999", BODY)
+    federation.host.check("7777", signature, BODY)
+    federation.host.check("6666", signature, BODY)
+    another.remove("6666", "SHA256:" + fingerprint[:8])
+    federation.keys._cached.forget()
+    federation.refuses("6666", signature, BODY, "unknown party")
+    federation.clock.now += 100
+    federation.refuses("7777", signature, BODY, "unknown party")
+
+
+def test_keys_change_over_with_no_stop(federation: Federation) -> None:
+    """Both keys are known to the partner for a while, and we sign with the newer one from its first second on."""
+    start = int((federation.clock.now + 3600) * 1000)
+    new = federation.keys.rotate("9999", start, 86_400_000)
+    old_signature = federation.guest.sign("9999", BODY)
+    federation.host.check("9999", old_signature, BODY)
+    federation.clock.now += 3600
+    signature = federation.guest.sign("9999", BODY)
+    assert parse(signature)[1].key == new[:32]  # type: ignore[union-attr]
+    federation.host.check("9999", signature, BODY)
+    federation.clock.now += 86_400
+    with pytest.raises(Unauthenticated):  # the old key is no longer valid
+        federation.guest.check("9999", old_signature.partition("~")[0], BODY)
+
+
+def test_without_a_private_key_nothing_is_signed(federation: Federation) -> None:
+    with pytest.raises(Unauthenticated, match="no valid private key of party 5555"):
+        federation.guest.sign("5555", BODY)
+
+
+# -- anything at all -------------------------------------------------------------------------------------------------
+
+
+GOOD = "A" * 342 + "=="
+
+
+@pytest.mark.parametrize("signature", [
+    None, "", 5, {"a": 1}, "A", "====", "A" * 343, "身" * 342 + "==", GOOD + "\n", " " + GOOD, GOOD + "garbage",
+    GOOD + "~1~", GOOD + "~2~a~b~c~d", GOOD[:100] + "==", "A" * 10_000_000])
+def test_a_malformed_signature_is_refused_never_an_exception(federation: Federation, signature: Any) -> None:
+    with pytest.raises(Unauthenticated):
+        federation.host.check("9999", signature, BODY)
+
+
+@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(party=st.one_of(st.none(), st.integers(), st.text(), st.lists(st.text())), signature=st.text(), body=JSON)
+def test_anything_in_every_field_is_refused(federation: Federation, party: Any, signature: str, body: Any) -> None:
+    with pytest.raises(Unauthenticated):
+        federation.host.check(party, signature, body)
+
+
+def test_a_huge_body_is_checked_like_any_other(federation: Federation) -> None:
+    body = {"data": ["x" * 1000] * 5000}
+    signature = federation.guest.sign("9999", body)
+    federation.host.check("9999", signature, body)
+    body["data"].append("x")
+    federation.refuses("9999", signature, body, "wrong signature")
+
+
+def test_the_trail_never_holds_a_key_or_a_signature(federation: Federation) -> None:
+    signature = federation.guest.sign("9999", BODY)
+    federation.host.check("9999", signature, BODY)
+    assert federation.trail.entries == [
+        ("signature", True, "9999", None, None, "ok"), ("site", True, "9999", None, None, "envelope")]
+

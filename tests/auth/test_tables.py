@@ -1,0 +1,182 @@
+"""Clients, keys and nonces on every database they may live in, seen by several servers at once."""
+import time
+from pathlib import Path
+from typing import Callable, Iterator, List
+
+import pytest
+from Crypto.PublicKey import RSA
+
+from fate_ext_plugin.auth.cached import REFRESH_SECONDS, Cached
+from fate_ext_plugin.auth.clients import Clients
+from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
+from fate_ext_plugin.db.auth import Nonce
+from fate_ext_plugin.db.base import Store, now_ms
+from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.errors import InvalidKey, Unauthenticated
+from tests.auth.conftest import BOX, Clock, vectors
+from tests.support.databases import KINDS, empty_store, in_processes
+
+
+@pytest.fixture(params=KINDS, scope="module")
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp(kind)
+
+
+@pytest.fixture(scope="module")
+def store(kind: str, folder: Path) -> Iterator[Store]:  # type: ignore[override]
+    with empty_store(kind, folder) as store:
+        migrate(store)
+        yield store
+
+
+# -- clients ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_client_from_its_making_to_its_end(store: Store) -> None:
+    clients, elsewhere = Clients(store, BOX), Clients(store, BOX)
+    secret = clients.add("analyst", "Ann 安", paths=["/v1/job/*"], methods=["POST"], networks=["10.0.0.0/8"])
+    assert len(secret) >= 43  # 256 bits
+    found = elsewhere.get("analyst")
+    assert found and found.name == "Ann 安" and found.paths == ("/v1/job/*",)
+    text = b"a request"
+    signature = found.signers[0][0].sign(text)
+    assert found.accepts(text, signature, now_ms())
+
+    new = clients.rotate("analyst", 3600)
+    assert new != secret
+    rotated = clients.get("analyst")
+    assert rotated and rotated.accepts(text, signature, now_ms())
+    assert not rotated.accepts(text, signature, now_ms() + 3_600_001)
+
+    clients.enable("analyst", False)
+    assert not clients.all()["analyst"].usable(now_ms())
+    assert clients.row("analyst")["enabled"] is False
+    assert secret not in str(clients.rows()) and new not in str(clients.rows())
+    clients.remove("analyst")
+    assert clients.get("analyst") is None
+    with pytest.raises(InvalidKey, match="There is no client 'analyst'"):
+        clients.row("analyst")
+
+
+@pytest.mark.parametrize(("app_key", "changes", "says"), [
+    ("with space", {}, "app key"), ("", {}, "app key"), ("身", {}, "app key"), ("x" * 65, {}, "app key"),
+    ("a", {"algorithm": "md5"}, "hmac-sha1, hmac-sha256"), ("a", {"methods": ["post"]}, "'post' is no method"),
+    ("a", {"paths": ["v1/job"]}, "start with a slash"), ("a", {"networks": ["10.0.0.5/8"]}, "no IP address or network"),
+    ("a", {"secret": "short"}, "16 to 256"), ("a", {"secret": "身" * 16}, "16 to 256"),
+])
+def test_what_no_client_can_have(store: Store, app_key: str, changes: dict, says: str) -> None:
+    with pytest.raises(InvalidKey, match=says):
+        Clients(store, BOX).add(app_key, "a name", **changes)
+
+
+def test_an_app_key_is_given_once_in_its_own_case(store: Store) -> None:
+    clients = Clients(store, BOX)
+    clients.add("Taken", "one")
+    with pytest.raises(InvalidKey, match="rotate"):
+        clients.add("Taken", "two")
+    assert clients.get("taken") is None
+    clients.remove("Taken")
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_keys_of_fate_flow_are_taken_over_and_bad_ones_are_not(store: Store) -> None:
+    keys = SiteKeys(store, BOX)
+    pair, short = vectors("1.11.2"), RSA.generate(1024)
+    outcome = keys.take_over([
+        ("9999", "public", pair["public_key"]), ("9999", "private", pair["private_key"]),
+        ("10000", "public", vectors("1.10.0")["public_key"]),
+        ("8888", "public", short.publickey().export_key().decode()),
+        ("7777", "public", "no key"), ("6666", "public", pair["private_key"])])
+    assert outcome["private 9999"] == outcome["public 9999"]
+    assert "1024 bits" in outcome["public 8888"] and "no RSA key" in outcome["public 7777"]
+    assert "private key" in outcome["public 6666"]
+    assert [(row["party_id"], row["kind"]) for row in keys.rows()] == [("10000", "public"), ("9999", "private")]
+    ring = SiteKeys(store, BOX).ring()
+    key = ring.signing_key("9999", now_ms())
+    assert key and key.rsa.public_pem.strip() == pair["public_key"].strip()
+    assert len(ring.verifying_keys("10000", now_ms())) == 1
+
+
+def test_keys_that_are_refused(store: Store) -> None:
+    keys = SiteKeys(store, BOX)
+    with pytest.raises(InvalidKey, match="private one is needed"):
+        keys.add_private("9999", vectors("1.11.2")["public_key"])
+    with pytest.raises(InvalidKey, match="1 to 20 letters"):
+        keys.add_public("party 1", vectors("1.11.2")["public_key"])
+    with pytest.raises(InvalidKey, match="end before it begins"):
+        keys.add_public("1", vectors("1.11.2")["public_key"], valid_from=2, valid_until=1)
+    with pytest.raises(InvalidKey, match="no room for the envelope"):
+        keys.add_private("9999", RSA.generate(3072).export_key().decode())
+    with pytest.raises(InvalidKey, match="0 keys"):
+        keys.remove("9999", "0123456789")
+    with pytest.raises(InvalidKey, match="auto, require, off"):
+        keys.set_policy("10000", envelope="never")
+
+
+def test_a_change_is_seen_by_other_servers_within_seconds(store: Store) -> None:
+    clock = Clock()
+    cached = Cached(lambda before: Clients(store, BOX).all(), clock)
+    assert "late" not in cached.get()
+    Clients(store, BOX).add("late", "a client")
+    clock.now += REFRESH_SECONDS - 0.1
+    assert "late" not in cached.get()
+    clock.now += 0.1
+    assert "late" in cached.get()
+    assert REFRESH_SECONDS <= 5
+
+
+def test_a_database_that_is_gone_is_an_error_not_an_old_answer() -> None:
+    clock = Clock()
+    answers: List[Callable[[], int]] = [lambda: 1, lambda: 1 // 0]
+    cached = Cached(lambda before: answers.pop(0)(), clock)
+    assert cached.get() == 1
+    clock.now += REFRESH_SECONDS
+    with pytest.raises(ZeroDivisionError):
+        cached.get()
+
+
+# -- nonces ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["memory", "database"])
+def test_a_nonce_counts_as_often_as_it_may(store: Store, place: str) -> None:
+    clock = Clock()
+    nonces: Nonces = MemoryNonces(clock) if place == "memory" else DatabaseNonces(store, clock)
+    for _ in range(3):
+        nonces.use("site a", f"n-{place}", clock.now + 60, 3)
+    with pytest.raises(Unauthenticated, match="sent before"):
+        nonces.use("site a", f"n-{place}", clock.now + 60, 3)
+    nonces.use("site b", f"n-{place}", clock.now + 60)
+    with pytest.raises(Unauthenticated):
+        nonces.use("site b", f"n-{place}", clock.now + 60)
+
+
+def test_used_nonces_are_deleted_after_their_time(store: Store) -> None:
+    clock = Clock(now=2_000_000_000.0)
+    nonces = DatabaseNonces(store, clock)
+    nonces.use("a", "old", clock.now + 60)
+    clock.now += 200
+    nonces.use("a", "new", clock.now + 60)
+    assert store.call(lambda: Nonce.select().where(Nonce.f_until < clock.now * 1000).count()) == 0
+
+
+def test_of_servers_that_share_a_database_one_accepts_a_request(kind: str, folder: Path, store: Store) -> None:
+    if kind == "apsw":
+        pytest.skip("FATE Flow's servers that share a database are on MySQL")
+    nonce = f"shared-{time.time()}"
+
+    def accepts(store: Store) -> bool:
+        try:
+            DatabaseNonces(store).use("a", nonce, time.time() + 60)
+        except Unauthenticated:
+            return False
+        return True
+    assert sorted(in_processes(accepts, 4, kind, folder)) == [False, False, False, True]
