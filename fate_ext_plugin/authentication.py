@@ -1,4 +1,5 @@
 """Puts the pieces of authentication together, once in a process: both doors, HTTP and in-process, share them."""
+import logging
 from dataclasses import dataclass
 from typing import Callable, Iterable, Optional, Tuple
 
@@ -14,6 +15,8 @@ from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS, migrate
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.settings import SECTION, AuthenticationSettings, Settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,8 @@ def open_authentication(
     box = open_box(chosen, make=True)
     migrate(store)
     keys, clients = SiteKeys(store, box), Clients(store, box)
-    if party_id and not keys.ring().private.get(party_id):  # partners' keys may be there before
-        keys.take_over(flow_keys())
-        if not keys.ring().private.get(party_id):
-            keys.add_private(party_id)
+    if party_id:
+        _first_keys(keys, party_id, flow_keys)
     keys.ring()  # now, while a wrong master key is still an error of the start
     clients.all()
     audit = AuditTrail(settings.data_dir / "audit")
@@ -66,6 +67,19 @@ def open_authentication(
     return Authentication(
         ClientAuthentication(clients, own, nonces, audit, chosen.client_window_seconds),
         _sites(chosen, keys, party_id, nonces, audit))
+
+
+def _first_keys(keys: SiteKeys, party_id: str, flow_keys: Callable[[], Iterable[Tuple[str, str, str]]]) -> None:
+    """Once only: a key that was removed must not come back at the next start."""
+    ring = keys.ring()  # partners' keys may be there before
+    if not ring.private.get(party_id) and party_id not in ring.policies:
+        keys.take_over(flow_keys())
+        if not keys.ring().private.get(party_id):
+            keys.add_private(party_id)
+    elif not ring.private.get(party_id):
+        logger.error("party %s has no private key and can't sign; `fate-ext key generate` makes one", party_id)
+    if party_id not in ring.policies:
+        keys.set_policy(party_id)
 
 
 def open_signer(settings: Settings, store: Store, party_id: str) -> SiteAuthentication:

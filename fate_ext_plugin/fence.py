@@ -10,7 +10,8 @@ import hmac
 import ipaddress
 import logging
 import re
-from typing import Iterable, Optional, Sequence, Tuple, Union
+from functools import lru_cache
+from typing import Dict, Iterable, Optional, Sequence, Tuple, Union
 
 from fate_ext_plugin.errors import Forbidden
 
@@ -29,11 +30,15 @@ class Fence:
         self._secret = secret
         self._allowed = tuple(allowed)
         self._proxies = tuple(proxies)
+        self._tokens: Dict[str, str] = {}
 
     def token(self, service: str) -> str:
         """The capability token of a service: 22 characters, 128 bits."""
-        digest = hmac.new(self._secret, service.encode("utf-8"), hashlib.sha256).digest()
-        return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode("ascii")
+        token = self._tokens.get(service)
+        if token is None:
+            digest = hmac.new(self._secret, service.encode("utf-8"), hashlib.sha256).digest()
+            token = self._tokens[service] = base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode("ascii")
+        return token
 
     def check(self, service: str, peer: Optional[str], forwarded: Sequence[str], tokens: Sequence[str]) -> None:
         """Let a request pass.
@@ -70,6 +75,7 @@ def caller_of(peer: Optional[str], forwarded: Sequence[str], proxies: Iterable[N
     return address
 
 
+@lru_cache(maxsize=1024)
 def _address(text: Optional[str]) -> Optional[Address]:
     try:
         address = ipaddress.ip_address((text or "").split("%")[0])

@@ -23,7 +23,8 @@ from fate_ext_plugin.settings import Settings, read_settings_file, read_yaml
 CONF = Path(__file__).resolve().parent.parent / "conf"
 TEXT = (CONF / "service_conf.yaml").read_text("utf-8")
 SCHEMAS: List[Any] = [
-    SettingsSchema, AuthenticationSchema, DatabaseSchema, ListenSchema, ViewSchema, ParameterSchema, FileSchema, SqlSchema]
+    SettingsSchema, AuthenticationSchema, DatabaseSchema, ListenSchema, ViewSchema, ParameterSchema, FileSchema,
+    SqlSchema]
 SETTINGS = [(schema, name) for schema in SCHEMAS for name in schema().fields]
 
 

@@ -1,33 +1,44 @@
 """The audit trail: one JSON line for every decision, in files bounded in size. It never holds a secret."""
+import atexit
 import json
 import logging
 import os
 import threading
 import time
+from collections import deque
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Deque, Dict, Iterator, Optional
 
 logger = logging.getLogger(__name__)
 FILE_BYTES = 10 * 2**20
 FILES = 5
 MAX_TEXT = 200
+GATHER_SECONDS = 0.01
+LINES_AT_ONCE = 1000
+MAX_WAITING = 100_000
 
 
 class AuditTrail:
     """Appends to ``<folder>/audit.jsonl``; full files become ``audit.jsonl.1`` (the newest) and so on.
 
-    At most :data:`FILES` files of :data:`FILE_BYTES` bytes. One process writes.
+    At most :data:`FILES` files of about :data:`FILE_BYTES` bytes. One process writes, in a thread of its own and
+    some milliseconds later: a system call in the midst of each request would cost more than all of its checks.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time, file_bytes: int = FILE_BYTES) -> None:
         self._path = folder / "audit.jsonl"
         self._clock, self._file_bytes = clock, file_bytes
-        self._lock = threading.Lock()
+        self._waiting: Deque[bytes] = deque()
+        self._wake = threading.Event()
+        self._writing = threading.Lock()
+        self._thread: Optional[threading.Thread] = None
         self._descriptor: Optional[int] = None
         self._size = 0
 
     def write(self, check: str, allowed: bool, who: Any, what: Any, source: Any, reason: str) -> None:
         """Note a decision. A disk that is full is told in the log and stops nobody: FATE Flow must go on.
+
+        A server that is killed loses what it decided in its last milliseconds.
 
         :param check: ``client``, ``site`` or ``signature``.
         :param who: app key or party; :param what: method and path, or none; :param source: address, where known.
@@ -35,20 +46,45 @@ class AuditTrail:
         entry = {
             "time": round(self._clock(), 3), "check": check, "allowed": allowed, "who": _short(who),
             "what": _short(what), "from": _short(source), "reason": _short(reason)}
-        line = (json.dumps(entry) + "\n").encode("ascii")
-        try:
-            with self._lock:
-                self._append(line)
-        except OSError as error:
-            logger.error("the audit trail can't be written: %s: %s", error.strerror, self._path)
+        self._waiting.append((json.dumps(entry) + "\n").encode("ascii"))
+        if len(self._waiting) > MAX_WAITING:
+            self.flush()  # the disk is slower than the requests
+        if self._thread is None:
+            self._start()
+        if not self._wake.is_set():
+            self._wake.set()
 
-    def _append(self, line: bytes) -> None:
+    def flush(self) -> None:
+        """Write what waits to be written."""
+        with self._writing:
+            while self._waiting:
+                lines = [self._waiting.popleft() for _ in range(min(len(self._waiting), LINES_AT_ONCE))]
+                try:
+                    self._append(b"".join(lines))
+                except OSError as error:
+                    logger.error("the audit trail can't be written: %s: %s", error.strerror, self._path)
+
+    def _start(self) -> None:
+        with self._writing:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write, name="fate-ext-audit", daemon=True)
+                self._thread.start()
+                atexit.register(self.flush)
+
+    def _write(self) -> None:
+        while True:
+            self._wake.wait()
+            time.sleep(GATHER_SECONDS)  # what comes meanwhile is written with it
+            self._wake.clear()
+            self.flush()
+
+    def _append(self, lines: bytes) -> None:
         if self._descriptor is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self._size = os.fstat(self._descriptor).st_size
-        os.write(self._descriptor, line)
-        self._size += len(line)
+        os.write(self._descriptor, lines)
+        self._size += len(lines)
         if self._size >= self._file_bytes:
             os.close(self._descriptor)
             self._descriptor = None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from peewee import IntegrityError
+
 from fate_ext_plugin.auth.box import SecretBox
 from fate_ext_plugin.auth.cached import Cached
 from fate_ext_plugin.auth.scheme import ALGORITHMS, Address, Signer
@@ -119,10 +121,16 @@ class Clients:
         chosen = _good_secret(secret)
         if self._row(app_key):
             raise InvalidKey(f"There is a client {app_key} already; `rotate` gives it a new secret.")
-        self._store.call(lambda: self._row_here(app_key) or tables.Client.create(
-            f_app_key=app_key, f_name=name, f_algorithm=algorithm, f_secret=self._box.seal(chosen, _owner(app_key)),
-            f_expires=expires, f_paths=json.dumps(list(paths)), f_methods=json.dumps(list(methods)),
-            f_networks=json.dumps(list(networks))))
+        sealed = self._box.seal(chosen, _owner(app_key))
+        try:
+            self._store.call(lambda: self._row_here(app_key) or tables.Client.create(
+                f_app_key=app_key, f_name=name, f_algorithm=algorithm, f_secret=sealed, f_expires=expires,
+                f_paths=json.dumps(list(paths)), f_methods=json.dumps(list(methods)),
+                f_networks=json.dumps(list(networks))))
+        except IntegrityError:
+            raise InvalidKey(f"There is a client {app_key} already, perhaps in another case.") from None
+        if self._required(app_key)["f_secret"] != sealed:
+            raise InvalidKey(f"Somebody else has just added a client {app_key}.")
         self._cached.forget()
         return chosen
 

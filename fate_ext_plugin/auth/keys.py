@@ -219,9 +219,6 @@ class SiteKeys:
     def _has(self, key_id: str) -> bool:
         return self._store.call(lambda: tables.SiteKey.select().where(tables.SiteKey.f_id == key_id).exists())
 
-    def empty(self) -> bool:
-        return not self._store.call(lambda: tables.SiteKey.select().exists())
-
 
 def _check_party(party_id: str) -> None:
     if not PARTY_ID.fullmatch(party_id):

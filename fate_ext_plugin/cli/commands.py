@@ -7,22 +7,26 @@ from typing import Any, Optional
 import click
 
 from fate_ext_plugin import __version__
+from fate_ext_plugin.cli.audit import audit
 from fate_ext_plugin.cli.check import checks
+from fate_ext_plugin.cli.clients import client
+from fate_ext_plugin.cli.keys import key
+from fate_ext_plugin.cli.options import AS_JSON, CONF
 from fate_ext_plugin.cli.table import table
 from fate_ext_plugin.db.base import date_of
 from fate_ext_plugin.errors import ExtError
 from fate_ext_plugin.settings import read_settings_file
 
-CONF = click.option("--conf", default="conf/service_conf.yaml", show_default=True, metavar="FILE",
-                    callback=lambda context, parameter, value: Path(value),
-                    help="service_conf.yaml with the section fate_ext_plugin.")
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
 
 @click.group()
 @click.version_option(__version__, prog_name="fate-ext")
 def cli() -> None:
-    """The extension services that FATE Flow calls: feature upload, query and download."""
+    """The extension services that FATE Flow calls: features for its jobs, and authentication."""
+
+
+cli.add_command(client)
+cli.add_command(key)
+cli.add_command(audit)
 
 
 @cli.command()
@@ -52,7 +56,8 @@ def register(conf: Path, flow: str) -> None:
 def check(conf: Path) -> None:
     """Say in plain words whether settings, database, sources and disk are usable."""
     settings = read_settings_file(conf)
-    click.echo(f"ok      settings: {len(settings.views)} view(s): {', '.join(sorted(settings.views))}")
+    views = f"{len(settings.views)} view(s): {', '.join(sorted(settings.views))}" if settings.views else "no views"
+    click.echo(f"ok      settings: {views}{', authentication' if settings.authentication else ''}")
     problems = 0
     for name, test in checks(settings, conf):
         try:

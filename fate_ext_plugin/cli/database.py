@@ -1,21 +1,33 @@
-"""The job database, for a command that looks into it while a server runs."""
+"""The host and its database, for a command that looks into it while a server runs."""
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.host.standalone import open_database
-from fate_ext_plugin.settings import fate_base, read_settings_file
+from fate_ext_plugin.host.standalone import Standalone
+from fate_ext_plugin.settings import Settings, fate_base, read_settings_file
+
+
+def open_host(conf: Path) -> Any:
+    """FATE Flow where ``conf`` is FATE's own, else what ``fate-ext serve`` lives in:
+    a :class:`fate_ext_plugin.host.Host`."""
+    base = fate_base(conf)
+    return fate_host(base) if base else Standalone(read_settings_file(conf))
 
 
 def open_store(conf: Path) -> Store:
-    """FATE Flow's database where ``conf`` is FATE's own, else the one ``fate-ext serve`` uses."""
-    base = fate_base(conf)
-    return fate_store(base) if base else Store(open_database(read_settings_file(conf)))
+    store: Store = open_host(conf).store
+    return store
 
 
-def fate_store(base: Path) -> Store:
+def not_made_yet(settings: Settings, conf: Path) -> bool:
+    """Whether the database is one that the first start makes: opening it would make it now."""
+    return not settings.database and not fate_base(conf) and not settings.data_dir.exists()
+
+
+def fate_host(base: Path) -> Any:
     """FATE's own code finds its driver and password; it has to be importable.
 
     :raises InvalidSettings: this is not FATE's Python environment.
@@ -26,7 +38,7 @@ def fate_store(base: Path) -> Store:
     try:
         from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1
 
-        return FateFlowV1().store
+        return FateFlowV1()
     except ImportError as error:
         raise InvalidSettings(
             f"FATE Flow can't be imported ({error}); run fate-ext in FATE Flow's own Python environment.") from None

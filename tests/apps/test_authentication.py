@@ -18,7 +18,7 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.host.standalone import open_database
 from tests.auth.conftest import lines_of, vectors
 from tests.conftest import MakeSite
-from tests.support.site import Site
+from tests.support.site import Site, wait_until
 
 KEY, SECRET = "demo-app-key", "demo-secret-key"
 # The recordings are old, so their clock counts. The widest window there is does not reach them; they are signed anew.
@@ -154,6 +154,7 @@ def test_every_decision_stands_in_the_trail_and_no_secret_does(make_site: MakeSi
     ask(site, "site_authentication", {"src_party_id": "1", "site_signature": signed, "body": {}})
     ask(site, "client_authentication", {"full_path": "/v1/job/submit?secret=s", "headers": {}})
     trail = site.data_dir / "audit" / "audit.jsonl"
+    wait_until(lambda: trail.exists() and len(trail.read_text().splitlines()) == 4, what="four decisions")
     assert trail.stat().st_mode & 0o777 == 0o600
     entries: List[Dict[str, Any]] = [json.loads(line) for line in trail.read_text().splitlines()]
     assert [(entry["check"], entry["allowed"], entry["who"], entry["reason"]) for entry in entries] == [

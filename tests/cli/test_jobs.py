@@ -1,7 +1,7 @@
 """fate-ext jobs: look at feature jobs, and cancel them, while a server runs or not."""
 import json
 from pathlib import Path
-from typing import Callable, List
+from typing import List
 
 import pytest
 
@@ -13,10 +13,10 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.errors import NoData
 from fate_ext_plugin.feature.job import WAITING, Job, Jobs
 from fate_ext_plugin.feature.source import Counts
+from tests.cli.conftest import Run
 from tests.conftest import MakeSite
 from tests.support.site import Site
 
-Run = Callable[..., str]
 OLD, NEW = "a" * 32, "b" * 32
 
 
@@ -31,19 +31,6 @@ def jobs(site: Site) -> Jobs:
     store = open_store(site.conf)
     migrate(store)
     return Jobs(store)
-
-
-@pytest.fixture
-def run(site: Site, capsys: pytest.CaptureFixture) -> Run:
-    """Run a command in this process; returns what it printed, or raises SystemExit with its complaint."""
-    def run(*arguments: str) -> str:
-        try:
-            main([*arguments, "--conf", str(site.conf)])
-        except SystemExit as end:
-            if end.code:
-                raise
-        return str(capsys.readouterr().out)
-    return run
 
 
 @pytest.fixture

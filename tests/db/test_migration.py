@@ -14,9 +14,9 @@ from tests.support.site import free_port
 EVERY = {"f_create_time", "f_create_date", "f_update_time", "f_update_date"}
 COLUMNS = {table: EVERY | own for table, own in {
     "t_ext_feature_job": {
-        "f_job_id", "f_fate_job_id", "f_status", "f_owner", "f_attempt", "f_view", "f_request", "f_id_name", "f_progress",
-        "f_ids", "f_matched", "f_missing", "f_upload_bytes", "f_result_bytes", "f_start_time", "f_end_time",
-        "f_elapsed", "f_error_code", "f_error"},
+        "f_job_id", "f_fate_job_id", "f_status", "f_owner", "f_attempt", "f_view", "f_request", "f_id_name",
+        "f_progress", "f_ids", "f_matched", "f_missing", "f_upload_bytes", "f_result_bytes", "f_start_time",
+        "f_end_time", "f_elapsed", "f_error_code", "f_error"},
     "t_ext_client": {
         "f_app_key", "f_name", "f_algorithm", "f_secret", "f_previous_secret", "f_previous_until", "f_enabled",
         "f_expires", "f_paths", "f_methods", "f_networks"},

@@ -2,6 +2,7 @@
 import base64
 import json
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List
@@ -39,6 +40,7 @@ def flow(shared_flow: Flow, tmp_path: Path) -> Flow:
 
 
 def trail(flow: Flow) -> List[Dict[str, Any]]:
+    time.sleep(0.2)  # it is written some milliseconds later
     lines = (flow.folder / "fateflow" / "fate_ext" / "audit" / "audit.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 

@@ -1,0 +1,279 @@
+"""``fate-ext key``: our own keys and our partners', and what is agreed with each partner."""
+import json
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import click
+
+from fate_ext_plugin.cli.options import AS_JSON, CONF, Moment
+from fate_ext_plugin.cli.table import table
+from fate_ext_plugin.db.base import date_of, now_ms
+from fate_ext_plugin.errors import ExtError, InvalidKey
+
+# A key of 16384 bits takes 3 KiB.
+MAX_FILE_BYTES = 1 << 16
+HOURS = click.IntRange(0, 8760)
+PARTY = click.option("--party", metavar="PARTY", help="Instead of this site's own party ID.")
+SEND = "Send partners the party ID and this public key; let them compare the fingerprint by phone."
+
+
+@click.group()
+def key() -> None:
+    """Keys that sites sign with: our own, and our partners'."""
+
+
+@key.command()
+@CONF
+@AS_JSON
+@PARTY
+def show(conf: Path, as_json: bool, party: Optional[str]) -> None:
+    """Show our own public key: what partners need. After `rotate` also the coming one."""
+    rooms = _rooms(conf)
+    party = rooms.own_party(party)
+    found = [{
+        "party_id": party, "fingerprint": _shown(own.fingerprint), "signs": "now" if own.valid(now_ms()) else "later",
+        "valid_from": _date(own.valid_from), "valid_until": _date(own.valid_until), "public_key": own.rsa.public_pem,
+    } for own in _own_keys(rooms, party)]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for own in found:
+        signs = "now" if own["signs"] == "now" else f"from {own['valid_from']} on"
+        click.echo(table(["", ""], [
+            ["party", party], ["fingerprint", own["fingerprint"]], ["signs", signs],
+            ["ends", own["valid_until"] or "never"]], header_line=False))
+        click.echo(f"{own['public_key']}\n")
+    click.echo(SEND)
+
+
+@key.command()
+@CONF
+@PARTY
+@click.argument("file", type=Path)
+@click.option("--coming", is_flag=True, help="The one that `rotate` made and that does not sign yet.")
+def export(conf: Path, party: Optional[str], file: Path, coming: bool) -> None:
+    """Write our own public key to a new FILE, in PEM."""
+    rooms = _rooms(conf)
+    party = rooms.own_party(party)
+    chosen = next((own for own in _own_keys(rooms, party) if own.valid(now_ms()) != coming), None)
+    if chosen is None:
+        raise InvalidKey(f"Party {party} has no key that signs {'later' if coming else 'now'}; see `key show`.")
+    try:
+        with open(file, "x", encoding="ascii") as written:
+            written.write(f"{chosen.rsa.public_pem}\n")
+    except OSError as error:
+        raise ExtError(f"{file} can't be written: {error.strerror}.") from None
+    click.echo(f"{file}: public key of party {party}, {_shown(chosen.fingerprint)}")
+
+
+@key.command()
+@CONF
+@click.argument("party")
+@click.argument("file")
+@click.option("--from", "start", type=Moment(), metavar="DATE|Nd", help="Not valid before.")
+@click.option("--until", "end", type=Moment(), metavar="DATE|Nd", help="Not valid from then on.")
+def add(conf: Path, party: str, file: str, start: Optional[int], end: Optional[int]) -> None:
+    """Accept a partner's public key, beside those it has. FILE is PEM; - reads it from stdin."""
+    pem = _read(file)
+    keys = _rooms(conf).prove().keys
+    before = {row["fingerprint"]: row for row in keys.rows() if row["party_id"] == party}
+    fingerprint = keys.add_public(party, pem, start, end)
+    known = before.get(fingerprint)
+    if known:
+        asked = {"valid_from": start, "valid_until": end}
+        if (start or end) and any(known[name] != value for name, value in asked.items()):
+            raise InvalidKey(
+                f"This key of party {party} is here already, {_span(known)}; nothing is changed. Remove it first.")
+        click.echo(f"This key of party {party} is here already, {_span(known)}: {_shown(fingerprint)}")
+        return
+    row = next(row for row in keys.rows() if row["party_id"] == party and row["fingerprint"] == fingerprint)
+    click.echo(f"added a key of party {party}, {_span(row)}")
+    click.echo(f"fingerprint {_shown(fingerprint)}")
+    click.echo("Compare it by phone with what the partner reads out: whoever has this key can sign in its name.")
+
+
+@key.command()
+@CONF
+@PARTY
+def generate(conf: Path, party: Optional[str]) -> None:
+    """Make our own first key."""
+    rooms = _rooms(conf).prove()
+    party = rooms.own_party(party)
+    if _private_rows(rooms.keys, party):
+        raise InvalidKey(f"Party {party} has a key of its own already; `fate-ext key rotate` makes its next.")
+    if any(kind == "private" and owner == party for owner, kind, _ in rooms.host.site_keys()):
+        raise InvalidKey(
+            "FATE Flow has a key already, which partners know; `fate-ext key import-from-fate` takes it over.")
+    rooms.keys.add_private(party)
+    own, = _own_keys(rooms, party)
+    click.echo(f"made a key of party {party}: {_shown(own.fingerprint)}\n{own.rsa.public_pem}\n{SEND}")
+
+
+@key.command()
+@CONF
+@PARTY
+@click.option("--starts-in-hours", "wait", default=24, show_default=True, type=HOURS,
+              help="When it begins to sign; 0 if others may have the old one.")
+@click.option("--overlap-hours", "overlap", default=24, show_default=True, type=HOURS,
+              help="How long the old one is valid here after that.")
+def rotate(conf: Path, party: Optional[str], wait: int, overlap: int) -> None:
+    """Make our own next key, which signs from a later time on."""
+    from fate_ext_plugin.cli.rooms import covered_until
+
+    rooms = _rooms(conf).prove()
+    party = rooms.own_party(party)
+    now = now_ms()
+    rows = _private_rows(rooms.keys, party)
+    if not rows:
+        raise InvalidKey(f"Party {party} has no key of its own yet; `fate-ext key generate` makes the first.")
+    coming = next((row for row in rows if row["valid_from"] and row["valid_from"] > now), None)
+    if coming:
+        raise InvalidKey(
+            f"The next key of party {party} is made already and signs from {date_of(coming['valid_from'])} on: "
+            f"{_shown(coming['fingerprint'])}. To make another, remove it first.")
+    start = now + wait * 3_600_000
+    end = covered_until(((row["valid_from"], row["valid_until"]) for row in rows), now)
+    if end is not None and start > end:
+        raise InvalidKey(
+            f"Party {party} has no key that signs after {date_of(end)}; let the new one start in "
+            f"{(end - now) // 3_600_000} hours or less (--starts-in-hours).")
+    fingerprint = rooms.keys.rotate(party, start, overlap * 3_600_000)
+    made = next(own for own in rooms.keys.ring().private[party] if own.fingerprint == fingerprint)
+    when = f"from {date_of(start)} on" if wait else "from now on"
+    click.echo(f"made a new key of party {party}: {_shown(fingerprint)}")
+    click.echo(f"It signs {when}; the old one is valid here until {date_of(start + overlap * 3_600_000)} at most.")
+    click.echo(f"Send this new public key to every partner now:\n{made.rsa.public_pem}")
+    click.echo("A partner with this plugin adds it beside the old one, at once (fate-ext key add).")
+    click.echo("A partner with a stock FATE Flow holds one key per party: it must switch at that very moment, "
+               f"{date_of(start)}. Before and after, requests with the other key fail there.")
+
+
+@key.command("list")
+@CONF
+@AS_JSON
+def list_keys(conf: Path, as_json: bool) -> None:
+    """List all keys, public and private."""
+    found = [{**row, "fingerprint": _shown(row["fingerprint"]), "valid_from": _date(row["valid_from"]),
+              "valid_until": _date(row["valid_until"])} for row in _rooms(conf).keys.rows()]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    names = ["party_id", "kind", "fingerprint", "valid_from", "valid_until", "created"]
+    click.echo(table(
+        ["party", "kind", "fingerprint", "valid from", "valid until", "created"],
+        [[row[name] for name in names] for row in found]))
+
+
+@key.command()
+@CONF
+@click.argument("party")
+@click.argument("fingerprint")
+def remove(conf: Path, party: str, fingerprint: str) -> None:
+    """Revoke a key at once, by (the beginning of) its FINGERPRINT."""
+    from fate_ext_plugin.cli.rooms import covered_until
+
+    keys = _rooms(conf).keys
+    before = keys.rows()
+    keys.remove(party, fingerprint)
+    after = keys.rows()
+    gone = next(row for row in before if row not in after)
+    click.echo(f"removed the {gone['kind']} key {_shown(gone['fingerprint'])} of party {party}")
+    if gone["kind"] == "private":
+        now = now_ms()
+        left = _private_rows(keys, party)
+        end = covered_until(((row["valid_from"], row["valid_until"]) for row in left), now)
+        if end is not None:
+            _warn(f"party {party} has no key that signs {'now' if end == now else 'after ' + date_of(end)}; see "
+                  f"`fate-ext key {'rotate' if left else 'generate'}`.")
+
+
+@key.command("import-from-fate")
+@CONF
+def import_from_fate(conf: Path) -> None:
+    """Take over FATE Flow's own keys, ours and our partners'; those that are here already stay."""
+    rooms = _rooms(conf).prove()
+    outcome: Dict[str, str] = rooms.keys.take_over(rooms.host.site_keys())
+    if not outcome:
+        click.echo("FATE Flow has no keys here; there is nothing to import.")
+    for name, taken in outcome.items():
+        click.echo(f"{name}: {taken if taken.startswith('refused') else _shown(taken)}")
+    if any(taken.startswith("refused") for taken in outcome.values()):
+        sys.exit(1)
+
+
+@key.command()
+@CONF
+@click.argument("party")
+@click.option("--envelope", type=click.Choice(["auto", "require", "off"]),
+              help="auto: required once one was seen; require: always; off: never looked at.")
+@click.option("--md5/--no-md5", default=None, help="Accept MD5 signatures, which FATE Flow 1.9 and 1.10 make.")
+def policy(conf: Path, party: str, envelope: Optional[str], md5: Optional[bool]) -> None:
+    """Show or change what a partner's signatures must be like."""
+    keys = _rooms(conf).prove().keys
+    if envelope is not None or md5 is not None:
+        keys.set_policy(party, envelope, md5)
+    ring = keys.ring()
+    agreed = ring.policy(party)
+    click.echo(table(["", ""], [
+        ["party", party], ["envelope", agreed.envelope], ["md5", "yes" if agreed.md5 else "no"],
+        ["envelope seen", _date(agreed.envelope_seen) or "never"]], header_line=False))
+    if party not in ring.public and party not in ring.private:
+        _warn(f"no key of party {party} is here.")
+    if md5:
+        _warn("MD5 signatures can be forged. Let the partner go to FATE Flow 1.11, then say --no-md5.")
+
+
+def _rooms(conf: Path) -> Any:
+    from fate_ext_plugin.cli.rooms import open_rooms
+
+    return open_rooms(conf)
+
+
+def _own_keys(rooms: Any, party: str) -> List[Any]:
+    """The key that signs now, if any, then those to come.
+
+    :raises InvalidKey: there is neither.
+    """
+    now, ring = now_ms(), rooms.keys.ring()
+    signing = ring.signing_key(party, now)
+    coming = [own for own in ring.private.get(party, ()) if own.valid_from and own.valid_from > now]
+    found = ([signing] if signing else []) + sorted(coming, key=lambda own: own.valid_from)
+    if not found:
+        raise InvalidKey(
+            f"There is no valid private key of party {party} here. `fate-ext key generate` makes the first one, "
+            "`rotate` the next; `list` shows all.")
+    return found
+
+
+def _private_rows(keys: Any, party: str) -> List[Dict[str, Any]]:
+    return [row for row in keys.rows() if row["party_id"] == party and row["kind"] == "private"]
+
+
+def _read(file: str) -> str:
+    try:
+        if file == "-":
+            content = sys.stdin.buffer.read(MAX_FILE_BYTES)
+        else:
+            with open(file, "rb") as opened:
+                content = opened.read(MAX_FILE_BYTES)
+    except OSError as error:
+        raise ExtError(f"{file} can't be read: {error.strerror}.") from None
+    return content.decode("ascii", "replace")
+
+
+def _shown(fingerprint: str) -> str:
+    return f"SHA256:{fingerprint}"
+
+
+def _date(moment: Optional[int]) -> Optional[str]:
+    return None if moment is None else date_of(moment)
+
+
+def _span(row: Dict[str, Any]) -> str:
+    start, end = _date(row["valid_from"]), _date(row["valid_until"])
+    return f"valid {f'from {start} ' if start else ''}until {end or 'it is removed'}"
+
+
+def _warn(text: str) -> None:
+    click.echo(f"warning: {text}", err=True)

@@ -1,0 +1,52 @@
+"""Commands, run in this process, and what they stored."""
+from typing import Any, Callable, List, Optional, Tuple
+
+import pytest
+
+from fate_ext_plugin.cli import main
+from fate_ext_plugin.host.standalone import Standalone
+from tests.support.site import Site
+
+Run = Callable[..., str]
+#: a site that serves authentication alone
+ALONE = {"authentication": {"party_id": "9999"}}
+
+
+@pytest.fixture
+def run(site: Site, capsys: pytest.CaptureFixture) -> Run:
+    """Run a command in this process; returns what it printed, or raises SystemExit with its complaint."""
+    def run(*arguments: str) -> str:
+        try:
+            main([*arguments, "--conf", str(site.conf)])
+        except SystemExit as end:
+            if end.code:
+                raise
+        return str(capsys.readouterr().out)
+    return run
+
+
+class FakeFateFlow(Standalone):
+    """A host that has what only FATE Flow has."""
+
+    client: Optional[Tuple[str, str]] = None
+    keys: List[Tuple[str, str, str]] = []
+    party = "9999"
+
+    def party_id(self) -> str:
+        return self.party
+
+    def own_client(self) -> Optional[Tuple[str, str]]:
+        return self.client
+
+    def site_keys(self) -> List[Tuple[str, str, str]]:
+        return self.keys
+
+
+@pytest.fixture
+def fate_flow(site: Site, monkeypatch: pytest.MonkeyPatch) -> FakeFateFlow:
+    host = FakeFateFlow(site.settings)
+
+    def open_host(conf: Any) -> FakeFateFlow:
+        return host
+    monkeypatch.setattr("fate_ext_plugin.cli.rooms.open_host", open_host)
+    return host
