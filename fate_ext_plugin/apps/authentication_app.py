@@ -10,7 +10,7 @@ from flask import jsonify, request
 
 from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.upload_body import read_chunks
-from fate_ext_plugin.auth.scheme import ClientRequest, signed_headers
+from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.authentication import Authentication
 from fate_ext_plugin.errors import RequestTooLarge, Unauthenticated
 from fate_ext_plugin.schema.authentication import (
@@ -49,13 +49,10 @@ def add_authentication_services(door: Door, authentication: Authentication, sign
 
 
 def client_request(body: Mapping[str, Any]) -> ClientRequest:
-    """The request that is spoken of. Its method and address are not told, so a client that is bound to some is refused.
-
-    :raises Unauthenticated: its headers are malformed.
-    """
+    """The request that is spoken of. Its method and address are not told: a client that is bound to some is refused."""
     form = {name: str(value) for name, value in (body["form"] or {}).items()}
     return ClientRequest(
-        full_path=body["full_path"], headers=signed_headers(body["headers"].items()),
+        full_path=body["full_path"], headers=body["headers"],
         body=_signed_body(body["data"], body["json"]), form=form or None)
 
 

@@ -1,5 +1,6 @@
 """The audit trail: one JSON line for every decision, in files bounded in size. It never holds a secret."""
 import atexit
+import heapq
 import json
 import logging
 import os
@@ -7,9 +8,10 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, Iterator, Optional
+from typing import Any, Callable, Deque, Dict, Iterator, Optional, Tuple
 
 logger = logging.getLogger(__name__)
+ALLOWED, REFUSED = "allowed.jsonl", "refused.jsonl"
 FILE_BYTES = 10 * 2**20
 FILES = 5
 MAX_TEXT = 200
@@ -19,21 +21,20 @@ MAX_WAITING = 100_000
 
 
 class AuditTrail:
-    """Appends to ``<folder>/audit.jsonl``; full files become ``audit.jsonl.1`` (the newest) and so on.
+    """Appends to ``allowed.jsonl`` and ``refused.jsonl`` in ``folder``: a flood of strangers pushes out no guest.
 
-    At most :data:`FILES` files of about :data:`FILE_BYTES` bytes. One process writes, in a thread of its own and
-    some milliseconds later: a system call in the midst of each request would cost more than all of its checks.
+    Of each at most :data:`FILES` files of about :data:`FILE_BYTES` bytes. One process writes, in a thread of its own
+    and some milliseconds later: a system call in the midst of each request would cost more than all of its checks.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time, file_bytes: int = FILE_BYTES) -> None:
-        self._path = folder / "audit.jsonl"
-        self._clock, self._file_bytes = clock, file_bytes
-        self._waiting: Deque[bytes] = deque()
+        self._clock = clock
+        self._allowed = _File(folder / ALLOWED, file_bytes)
+        self._refused = _File(folder / REFUSED, file_bytes)
+        self._waiting: Deque[Tuple[bool, bytes]] = deque()
         self._wake = threading.Event()
         self._writing = threading.Lock()
         self._thread: Optional[threading.Thread] = None
-        self._descriptor: Optional[int] = None
-        self._size = 0
 
     def write(self, check: str, allowed: bool, who: Any, what: Any, source: Any, reason: str) -> None:
         """Note a decision. A disk that is full is told in the log and stops nobody: FATE Flow must go on.
@@ -44,9 +45,9 @@ class AuditTrail:
         :param who: app key or party; :param what: method and path, or none; :param source: address, where known.
         """
         entry = {
-            "time": round(self._clock(), 3), "check": check, "allowed": allowed, "who": _short(who),
+            "time": round(self._clock(), 6), "check": check, "allowed": allowed, "who": _short(who),
             "what": _short(what), "from": _short(source), "reason": _short(reason)}
-        self._waiting.append((json.dumps(entry) + "\n").encode("ascii"))
+        self._waiting.append((allowed, (json.dumps(entry) + "\n").encode("ascii")))
         if len(self._waiting) > MAX_WAITING:
             self.flush()  # the disk is slower than the requests
         if self._thread is None:
@@ -58,11 +59,9 @@ class AuditTrail:
         """Write what waits to be written."""
         with self._writing:
             while self._waiting:
-                lines = [self._waiting.popleft() for _ in range(min(len(self._waiting), LINES_AT_ONCE))]
-                try:
-                    self._append(b"".join(lines))
-                except OSError as error:
-                    logger.error("the audit trail can't be written: %s: %s", error.strerror, self._path)
+                decisions = [self._waiting.popleft() for _ in range(min(len(self._waiting), LINES_AT_ONCE))]
+                self._allowed.append(b"".join(line for allowed, line in decisions if allowed))
+                self._refused.append(b"".join(line for allowed, line in decisions if not allowed))
 
     def _start(self) -> None:
         with self._writing:
@@ -78,25 +77,56 @@ class AuditTrail:
             self._wake.clear()
             self.flush()
 
-    def _append(self, lines: bytes) -> None:
+
+class _File:
+    """A file that becomes ``<name>.1`` when it is full, which becomes ``<name>.2``, and so on."""
+
+    def __init__(self, path: Path, file_bytes: int) -> None:
+        self._path, self._file_bytes = path, file_bytes
+        self._descriptor: Optional[int] = None
+        self._size = 0
+
+    def append(self, lines: bytes) -> None:
+        try:
+            while lines:
+                written = os.write(self._open(), lines)
+                lines = lines[written:]
+                self._size += written
+            if self._size >= self._file_bytes:
+                self._rotate()
+        except OSError as error:
+            logger.error("the audit trail can't be written: %s: %s", error.strerror, self._path)
+            self._close()
+
+    def _open(self) -> int:
         if self._descriptor is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             self._size = os.fstat(self._descriptor).st_size
-        os.write(self._descriptor, lines)
-        self._size += len(lines)
-        if self._size >= self._file_bytes:
+            if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
+                os.write(self._descriptor, b"\n")  # after a line that could not be finished
+        return self._descriptor
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-            for number in range(FILES - 1, 0, -1):
-                older = self._path if number == 1 else _numbered(self._path, number - 1)
-                if older.exists():
-                    os.replace(older, _numbered(self._path, number))
+
+    def _rotate(self) -> None:
+        self._close()
+        for number in range(FILES - 1, 0, -1):
+            older = self._path if number == 1 else _numbered(self._path, number - 1)
+            if older.exists():
+                os.replace(older, _numbered(self._path, number))
 
 
 def read(folder: Path) -> Iterator[Dict[str, Any]]:
     """All decisions still known, the newest first."""
-    path = folder / "audit.jsonl"
+    both = (_read(folder / name) for name in (ALLOWED, REFUSED))
+    return heapq.merge(*both, key=lambda entry: -float(entry["time"]))
+
+
+def _read(path: Path) -> Iterator[Dict[str, Any]]:
     for file in (path, *(_numbered(path, number) for number in range(1, FILES))):
         try:
             lines = file.read_text("ascii").splitlines()

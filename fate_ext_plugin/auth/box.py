@@ -50,11 +50,11 @@ def master_key(file: Path, variable: Optional[str], make: bool) -> bytes:
     """
     if variable:
         return _key(os.environ.get(variable, ""), f"The environment variable {variable}")
-    if make:
+    if make and not file.exists():
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Whole or not at all: another process may look for it at the same time.
-            new = file.with_name(f"{file.name}.{os.getpid()}.new")
+            new = file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
             descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as key:
                 key.write(secrets.token_hex(KEY_BYTES) + "\n")

@@ -1,16 +1,21 @@
 """Client authentication: is this client request genuine, and may this client make it?"""
 import time
+from dataclasses import replace
 from typing import Callable, List, Optional, Tuple
 
 from fate_ext_plugin.auth.audit import AuditTrail
 from fate_ext_plugin.auth.clients import Client, Clients
 from fate_ext_plugin.auth.replay import Nonces
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
 from fate_ext_plugin.auth.throttle import Throttle
 from fate_ext_plugin.errors import ExtError, Unauthenticated
 
 # A request without APP_KEY is tried with every key; each costs a few microseconds.
 MAX_KEYS_TRIED = 500
+# ... and more for a long body.
+MAX_BYTES_TRIED = 64 * 2**20
+# Of app keys, known or not, a guesser's failures are counted under so many.
+KEY_BUCKETS = 256
 # The same answer to a wrong signature and to an unknown key: a stranger learns neither.
 WRONG = "The signature is wrong, or the app key is unknown."
 
@@ -33,8 +38,10 @@ class ClientAuthentication:
 
         :raises Unauthenticated: with a message for the client; the reason stands in the audit trail.
         """
-        who: Optional[str] = request.headers.get("app-key")
+        who: Optional[str] = None
         try:
+            request = replace(request, headers=signed_headers(request.headers.items()))
+            who = request.headers.get("app-key")
             client = self._authenticate(request)
             who = client.app_key
             _authorize(client, request)
@@ -44,15 +51,15 @@ class ClientAuthentication:
         self._note(True, who, request, "ok")
 
     def _note(self, allowed: bool, who: Optional[str], request: ClientRequest, reason: str) -> None:
-        self._audit.write("client", allowed, who, f"{request.method or ''} {request.path}".strip(), request.address,
-                          reason)
+        path = request.path or request.full_path.partition("?")[0]
+        self._audit.write("client", allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason)
 
     def _authenticate(self, request: ClientRequest) -> Client:
         now = self._clock()
-        timestamp, candidates, guessed = self._candidates(request, now)
-        # A key that nobody has counts as no key: invented ones must not fill the table.
-        guess = (_site_of(request), guessed)
-        self._throttle.check(guess)
+        timestamp, candidates = self._candidates(request, now)
+        guess = _guess(request)
+        if guess:
+            self._throttle.check(guess)
         signature = request.headers["signature"]
         found = None
         for client in candidates or [self._nobody]:
@@ -60,17 +67,19 @@ class ClientAuthentication:
                 found = client
                 break
         if found is None or not candidates:
-            self._throttle.failed(guess)
+            if guess:
+                self._throttle.failed(guess)
             raise Unauthenticated(WRONG, "wrong signature" if candidates else "unknown app key")
-        self._throttle.succeeded(guess)
+        if guess:
+            self._throttle.succeeded(guess)
         if not found.usable(int(now * 1000)):
             raise Unauthenticated("The client is disabled or has expired.", "disabled client")
         # After the signature: nobody else can use up a client's nonces, or fill the memory for them.
         self._nonces.use(found.app_key, request.headers["nonce"], timestamp + self._window)
         return found
 
-    def _candidates(self, request: ClientRequest, now: float) -> Tuple[float, List[Client], Optional[str]]:
-        """When it was signed, the clients it may be from, and the app key it names if that is known.
+    def _candidates(self, request: ClientRequest, now: float) -> Tuple[float, List[Client]]:
+        """When it was signed, and the clients it may be from.
 
         Werkzeug 2.3 and nginx drop FATE's own header APP_KEY for its underscore; but the key is part of the signed
         text, so that trying all finds it.
@@ -88,14 +97,14 @@ class ClientAuthentication:
         app_key = headers.get("app-key")
         if app_key:
             client = self._own if self._own and app_key == self._own.app_key else self._clients.get(app_key)
-            return timestamp, [client] if client else [], app_key if client else None
+            return timestamp, [client] if client else []
         now_ms = int(now * 1000)
         clients = [client for client in self._clients.all().values() if client.usable(now_ms)]
         if self._own:
             clients.insert(0, self._own)
-        if len(clients) > MAX_KEYS_TRIED:
+        if len(clients) > MAX_KEYS_TRIED or len(clients) * len(request.body) > MAX_BYTES_TRIED:
             raise Unauthenticated("The header APP-KEY is missing; send it, with a dash.", "no app key")
-        return timestamp, clients, None
+        return timestamp, clients
 
 
 def _authorize(client: Client, request: ClientRequest) -> None:
@@ -114,9 +123,14 @@ def _seconds(timestamp: str) -> float:
     return int(timestamp) / 1000
 
 
-def _site_of(request: ClientRequest) -> Optional[str]:
-    """The address guesses are counted under: of IPv6 the network, for one host has 2**64 addresses."""
+def _guess(request: ClientRequest) -> Optional[Tuple[str, int]]:
+    """What a failure is counted under: address and app key, known or not alike.
+
+    None where the address is not told: whoever fails would hold up all others then.
+    """
     address = request.address
     if address is None:
         return None
-    return str(address) if address.version == 4 else address.exploded[:19]
+    # Of IPv6 the network, for one host has 2**64 addresses.
+    host = str(address) if address.version == 4 else address.exploded[:19]
+    return host, hash(request.headers.get("app-key")) % KEY_BUCKETS

@@ -42,8 +42,8 @@ class Client:
         """Whether one of the secrets that are valid now made ``signature``."""
         return any(signer.accepts(text, signature) for signer, until in self.signers if until is None or now < until)
 
-    def may_call(self, path: str) -> bool:
-        return not self.paths or any(fnmatchcase(path, pattern) for pattern in self.paths)
+    def may_call(self, path: Optional[str]) -> bool:
+        return not self.paths or (path is not None and any(fnmatchcase(path, pattern) for pattern in self.paths))
 
     def may_use(self, method: Optional[str]) -> bool:
         return not self.methods or method in self.methods

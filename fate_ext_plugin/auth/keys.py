@@ -202,7 +202,11 @@ class SiteKeys:
 
         def change() -> None:
             if not row.get_or_none(row.f_party_id == party_id):
-                row.create(f_party_id=party_id, f_envelope="auto")
+                try:
+                    row.create(f_party_id=party_id, f_envelope="auto")
+                except Exception:  # each driver calls it differently: another thread or server was faster
+                    if not row.get_or_none(row.f_party_id == party_id):
+                        raise
             row.change(**changes).where(row.f_party_id == party_id).execute()
 
         self._store.call(change)

@@ -12,14 +12,17 @@ from fate_ext_plugin.errors import Unauthenticated
 # Only nonces of good signatures come here, so this takes a partner that floods us.
 MAX_NONCES = 1_000_000
 PURGE_SECONDS = 60.0
+# Remembered longer than accepted: clocks of servers differ, and step.
+MARGIN_SECONDS = 60.0
 
 
 class Nonces(Protocol):
-    def use(self, owner: str, nonce: str, until: float, times: int = 1) -> None:
+    def use(self, owner: str, nonce: str, until: float, times: int = 1, what: str = "") -> None:
         """Count one use.
 
-        :param owner: whose nonce it is; :param until: when it need not be remembered any more, in s since 1970.
-        :raises Unauthenticated: it was used ``times`` times already.
+        :param owner: whose nonce it is; :param until: from when on it is refused for its age, in s since 1970.
+        :param what: what it is used for; further uses must be for the same.
+        :raises Unauthenticated: it was used ``times`` times already, or for something else.
         """
 
 
@@ -29,21 +32,21 @@ class MemoryNonces:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._uses: Dict[bytes, int] = {}
+        self._uses: Dict[bytes, Tuple[int, str]] = {}
         self._order: Deque[Tuple[float, bytes]] = deque()
 
-    def use(self, owner: str, nonce: str, until: float, times: int = 1) -> None:
+    def use(self, owner: str, nonce: str, until: float, times: int = 1, what: str = "") -> None:
         key = _hash(owner, nonce)[:16]
         with self._lock:
             self._purge()
-            uses = self._uses.get(key, 0)
-            if uses >= times:
+            uses, used_for = self._uses.get(key, (0, what))
+            if uses >= times or used_for != what:
                 raise _replayed()
             if not uses:
                 if len(self._uses) >= MAX_NONCES:
                     raise Unauthenticated("Too many requests at once; try again in a minute.", "too many nonces")
-                self._order.append((until, key))
-            self._uses[key] = uses + 1
+                self._order.append((until + MARGIN_SECONDS, key))
+            self._uses[key] = uses + 1, what
 
     def _purge(self) -> None:
         """In the order they came, which is nearly the order in which they end; one that ends late keeps the rest."""
@@ -62,28 +65,29 @@ class DatabaseNonces:
         self._store, self._clock = store, clock
         self._last_purge = 0.0
 
-    def use(self, owner: str, nonce: str, until: float, times: int = 1) -> None:
-        key = _hash(owner, nonce).hex()
+    def use(self, owner: str, nonce: str, until: float, times: int = 1, what: str = "") -> None:
+        key, used_for = _hash(owner, nonce).hex(), _hash(what, "").hex()
         self._purge()
-        if not self._store.call(lambda: self._count(key, until, times)):
+        if not self._store.call(lambda: self._count(key, until, times, used_for)):
             raise _replayed()
 
-    def _count(self, key: str, until: float, times: int) -> bool:
-        if self._add_use(key, times):
+    def _count(self, key: str, until: float, times: int, used_for: str) -> bool:
+        if self._add_use(key, times, used_for):
             return True
         if Nonce.select().where(Nonce.f_key == key).exists():
             return False
         try:
-            Nonce.create(f_key=key, f_uses=1, f_until=int(until * 1000))
+            Nonce.create(f_key=key, f_uses=1, f_used_for=used_for, f_until=int((until + MARGIN_SECONDS) * 1000))
             return True
         except Exception:  # each driver calls it differently: another server was faster
             if not Nonce.select().where(Nonce.f_key == key).exists():
                 raise
-            return self._add_use(key, times)
+            return self._add_use(key, times, used_for)
 
     @staticmethod
-    def _add_use(key: str, times: int) -> bool:
-        query = Nonce.update(f_uses=Nonce.f_uses + 1).where((Nonce.f_key == key) & (Nonce.f_uses < times))
+    def _add_use(key: str, times: int, used_for: str) -> bool:
+        query = Nonce.update(f_uses=Nonce.f_uses + 1).where(
+            (Nonce.f_key == key) & (Nonce.f_uses < times) & (Nonce.f_used_for == used_for))
         return bool(query.execute())
 
     def _purge(self) -> None:

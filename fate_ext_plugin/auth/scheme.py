@@ -23,20 +23,25 @@ MAX_HEADER_LENGTH = 256
 class ClientRequest:
     """A request as a client signed it.
 
-    ``headers`` are the four of the scheme, lower case and with dashes; ``body`` is what counts of the body: empty
-    where it holds no JSON, or an empty one. ``method`` and ``address`` are None where the host can't tell.
+    ``headers`` are all of them, or at least those of the scheme; ``body`` is what counts of the body: empty where it
+    holds no JSON, or an empty one. ``method``, ``route`` (the decoded path) and ``address`` are None where the host
+    can't tell.
     """
 
     full_path: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, Any]
     body: bytes = b""
     form: Optional[Mapping[str, str]] = None
     method: Optional[str] = None
     address: Optional[Address] = None
+    route: Optional[str] = None
 
     @property
-    def path(self) -> str:
-        return self.full_path.partition("?")[0]
+    def path(self) -> Optional[str]:
+        """None where it can't be told from the query: a decoded path may hold a question mark."""
+        if self.route is None and self.full_path.count("?") > 1:
+            return None
+        return self.route or self.full_path.partition("?")[0]
 
 
 def signed_headers(headers: Iterable[Tuple[Any, Any]]) -> Dict[str, str]:
@@ -59,8 +64,8 @@ def signed_headers(headers: Iterable[Tuple[Any, Any]]) -> Dict[str, str]:
 
 def signed_text(request: ClientRequest, app_key: str) -> bytes:
     """:raises Unauthenticated: path or form hold what no client can have signed."""
-    form = urlencode(sorted(request.form.items()), quote_via=quote, safe="-._~") if request.form else ""
     try:
+        form = urlencode(sorted(request.form.items()), quote_via=quote, safe="-._~") if request.form else ""
         return b"\n".join((
             request.headers["timestamp"].encode("ascii"), request.headers["nonce"].encode("ascii"),
             app_key.encode("ascii"), request.full_path.rstrip("?").encode("utf-8"), request.body,

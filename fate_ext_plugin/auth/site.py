@@ -37,9 +37,9 @@ class SiteAuthentication:
         try:
             signed = self._sign(party, body)
         except ExtError as error:
-            self._note("signature", False, party, None, getattr(error, "reason", "unavailable"))
+            self._note("signature", False, party, None, None, getattr(error, "reason", "unavailable"))
             raise
-        self._note("signature", True, party, None, "ok")
+        self._note("signature", True, party, None, None, "ok")
         return signed
 
     def _sign(self, party: str, body: Any) -> str:
@@ -54,30 +54,30 @@ class SiteAuthentication:
         envelope = key.rsa.sign(signed_text(short, now, nonce, text), "sha256")
         return append(signature, Envelope(short, now, nonce, envelope))
 
-    def check(self, src_party_id: Any, signature: Any, body: Any, source: Any = None) -> None:
+    def check(self, src_party_id: Any, signature: Any, body: Any, source: Any = None, what: str = "") -> None:
         """Let a site's request pass.
 
-        :param source: where it comes from, for the audit trail.
+        :param source: where it comes from; :param what: method and path; '' where the host can't tell.
         :raises Unauthenticated: with a message for the peer.
         """
         party = self._party(src_party_id)
         try:
-            reason = self._check(party, signature, body)
+            reason = self._check(party, signature, body, what)
         except ExtError as error:
-            self._note("site", False, party, source, getattr(error, "reason", "unavailable"))
+            self._note("site", False, party, what or None, source, getattr(error, "reason", "unavailable"))
             raise
-        self._note("site", True, party, source, reason)
+        self._note("site", True, party, what or None, source, reason)
 
-    def _note(self, check: str, allowed: bool, party: str, source: Any, reason: str) -> None:
+    def _note(self, check: str, allowed: bool, party: str, what: Any, source: Any, reason: str) -> None:
         if self._audit:
-            self._audit.write(check, allowed, party, None, source, reason)
+            self._audit.write(check, allowed, party, what, source, reason)
 
     def _party(self, party_id: Any) -> str:
         """'', 0 and none stand for ourselves."""
         text = "" if party_id is None else str(party_id)
         return self._own_party if text in ("", "0") else text
 
-    def _check(self, party: str, header: Any, body: Any) -> str:
+    def _check(self, party: str, header: Any, body: Any, what: str) -> str:
         if not isinstance(header, str) or not header:
             raise Unauthenticated("The request has no site_signature.", "not signed")
         signature, envelope = parse(header)
@@ -88,14 +88,14 @@ class SiteAuthentication:
         policy = ring.policy(party)
         text = body_text(body)
         if envelope is not None and policy.envelope != "off":
-            self._check_envelope(party, keys, envelope, text, now)
+            self._check_envelope(keys, envelope, text, now, what)
             if policy.envelope_seen is None:
                 self._keys.saw_envelope(party)
             return "envelope"
         self._refuse_bare(party, policy)
         return self._check_bare(party, keys, signature, text, policy)
 
-    def _check_envelope(self, party: str, keys: "list[Key]", envelope: Envelope, text: bytes, now: int) -> None:
+    def _check_envelope(self, keys: "list[Key]", envelope: Envelope, text: bytes, now: int, what: str) -> None:
         """The envelope's signature covers the body, too, so that the one in front of it need not be looked at."""
         age = (now - envelope.time) / 1000
         if age > self._window + self._skew or age < -self._skew:
@@ -107,7 +107,8 @@ class SiteAuthentication:
         if key is None or not key.rsa.accepts(envelope.signature, signed, "sha256"):
             raise Unauthenticated("The signature does not fit.", "unknown key" if key is None else "wrong signature")
         until = envelope.time / 1000 + self._window + self._skew
-        self._nonces.use(f"site {key.fingerprint}", envelope.nonce, until, TRIES)
+        # The path is not signed; but what a request was first used for, its retries are for, too.
+        self._nonces.use(f"site {key.fingerprint}", envelope.nonce, until, TRIES, what)
 
     @staticmethod
     def _refuse_bare(party: str, policy: Policy) -> None:

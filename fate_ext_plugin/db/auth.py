@@ -53,6 +53,7 @@ class SitePolicy(ExtModel):
 class Nonce(ExtModel):
     f_key = CharField(max_length=64, primary_key=True)
     f_uses = IntegerField()
+    f_used_for = CharField(max_length=64)
     f_until = BigIntegerField(index=True)
 
     class Meta:

@@ -26,7 +26,7 @@ class Once:
         if self._value is None:
             with self._lock:
                 if self._error is not None and time.monotonic() - self._failed < RETRY_SECONDS:
-                    raise self._error
+                    raise self._error.with_traceback(None)  # which would grow each time
                 if self._value is None:
                     try:
                         self._value = self._open()
@@ -93,6 +93,7 @@ def register_client_authentication() -> Callable[[], Any]:
 
     _first(HookManager.CLIENT_AUTHENTICATION, "client_authentication")
     HookManager.register_client_authentication_hook(check)
+    _close_the_hole()
     return authentication
 
 
@@ -106,7 +107,8 @@ def register_site_authentication() -> Callable[[], Any]:
 
     def check(parm: Any) -> Any:
         try:
-            authentication().sites.check(parm.src_party_id, parm.site_signature, parm.body, _address())
+            authentication().sites.check(
+                parm.src_party_id, parm.site_signature, parm.body, _address(), _method_and_path())
         except Exception as error:
             return AuthenticationReturn(code=REFUSED, message=explained(error))
         return AuthenticationReturn()
@@ -115,11 +117,15 @@ def register_site_authentication() -> Callable[[], Any]:
     _first(HookManager.SITE_AUTHENTICATION, "site_authentication")
     HookManager.register_site_signature_hook(sign)
     HookManager.register_site_authentication_hook(check)
+    _close_the_hole()
+    return authentication
+
+
+def _close_the_hole() -> None:
     if in_server():
         from fate_ext_plugin.host.fate_flow_v1 import check_scheduling_requests
 
         check_scheduling_requests()
-    return authentication
 
 
 def explained(error: Exception) -> str:
@@ -141,11 +147,18 @@ def _first(registered: List[Any], name: str) -> None:
 def _client_request(parm: Any) -> Any:
     from flask import request
 
-    from fate_ext_plugin.auth.scheme import ClientRequest, signed_headers
+    from fate_ext_plugin.auth.scheme import ClientRequest
 
     return ClientRequest(
-        full_path=parm.full_path, headers=signed_headers(parm.headers.items()), body=parm.data if parm.json else b"",
-        form=parm.form.to_dict() if parm.form else None, method=request.method, address=_address())
+        full_path=parm.full_path, headers=parm.headers, body=parm.data if parm.json else b"",
+        form=parm.form.to_dict() if parm.form else None, method=request.method, address=_address(),
+        route=request.path)
+
+
+def _method_and_path() -> str:
+    from flask import request
+
+    return f"{request.method} {request.path}"
 
 
 def _address() -> Any:

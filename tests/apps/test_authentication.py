@@ -4,11 +4,12 @@ FATE Flow reads ``code`` and ``msg`` of an answer with status 200 (contract sect
 """
 import json
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator
 
 import pytest
 import requests
 
+from fate_ext_plugin.auth.audit import read
 from fate_ext_plugin.auth.box import SecretBox, master_key
 from fate_ext_plugin.auth.clients import Clients
 from fate_ext_plugin.auth.keys import SiteKeys
@@ -153,16 +154,16 @@ def test_every_decision_stands_in_the_trail_and_no_secret_does(make_site: MakeSi
     ask(site, "site_authentication", {"src_party_id": "9999", "site_signature": signed, "body": {}})
     ask(site, "site_authentication", {"src_party_id": "1", "site_signature": signed, "body": {}})
     ask(site, "client_authentication", {"full_path": "/v1/job/submit?secret=s", "headers": {}})
-    trail = site.data_dir / "audit" / "audit.jsonl"
-    wait_until(lambda: trail.exists() and len(trail.read_text().splitlines()) == 4, what="four decisions")
-    assert trail.stat().st_mode & 0o777 == 0o600
-    entries: List[Dict[str, Any]] = [json.loads(line) for line in trail.read_text().splitlines()]
+    folder = site.data_dir / "audit"
+    wait_until(lambda: len(list(read(folder))) == 4, what="four decisions")
+    entries = list(read(folder))[::-1]
     assert [(entry["check"], entry["allowed"], entry["who"], entry["reason"]) for entry in entries] == [
         ("signature", True, "9999", "ok"), ("site", True, "9999", "envelope"), ("site", False, "1", "unknown party"),
         ("client", False, None, "not signed")]
     assert entries[-1]["what"] == "/v1/job/submit"
-    for path in (trail, site.log):
+    for path in (*folder.iterdir(), site.log):
         assert signed not in path.read_text()
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
 def test_a_lost_master_key_is_an_error_of_the_start(make_site: MakeSite) -> None:

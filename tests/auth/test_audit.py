@@ -19,14 +19,14 @@ def test_a_decision_says_who_what_from_where_and_why(tmp_path: Path) -> None:
     assert list(read(tmp_path)) == [{
         "time": 1_800_000_000.0, "check": "client", "allowed": False, "who": "app-key", "what": "POST /v1/job/submit",
         "from": "10.0.0.5", "reason": "replayed"}]
-    assert (tmp_path / "audit.jsonl").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "refused.jsonl").stat().st_mode & 0o777 == 0o600
 
 
 def test_what_a_stranger_says_can_not_forge_a_line_or_fill_the_disk(tmp_path: Path) -> None:
     trail = AuditTrail(tmp_path)
     trail.write("client", False, 'x\n{"allowed": true}\x1b[2J', "身" * 10_000, None, "unknown app key")
     trail.flush()
-    lines = (tmp_path / "audit.jsonl").read_bytes().splitlines()
+    lines = (tmp_path / "refused.jsonl").read_bytes().splitlines()
     assert len(lines) == 1 and lines[0].isascii() and len(lines[0]) < 2000
     assert json.loads(lines[0])["allowed"] is False
 
@@ -64,9 +64,23 @@ def test_a_half_line_of_a_killed_server_is_skipped(tmp_path: Path) -> None:
     trail = AuditTrail(tmp_path)
     trail.write("site", True, "1", None, None, "ok")
     trail.flush()
-    with open(tmp_path / "audit.jsonl", "a") as file:
+    with open(tmp_path / "allowed.jsonl", "a") as file:
         file.write('{"time": 1, "che')
     assert len(list(read(tmp_path))) == 1
+    later = AuditTrail(tmp_path)
+    later.write("site", True, "2", None, None, "ok")
+    later.flush()
+    assert [entry["who"] for entry in read(tmp_path)] == ["2", "1"]
+
+
+def test_strangers_push_out_no_decision_on_a_guest(tmp_path: Path) -> None:
+    trail = AuditTrail(tmp_path, file_bytes=1000)
+    trail.write("site", True, "a guest", None, None, "ok")
+    for number in range(500):
+        trail.write("client", False, number, None, None, "not signed")
+        trail.flush()
+    assert [entry["who"] for entry in read(tmp_path)][-1] == "a guest"
+    assert len(list(tmp_path.iterdir())) <= FILES + 1
 
 
 def test_a_trail_that_can_not_be_written_stops_nobody(tmp_path: Path) -> None:

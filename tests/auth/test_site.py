@@ -2,6 +2,7 @@
 plugin. The vectors were signed by the built-in hooks of FATE Flow 1.11.2 (SHA-256) and 1.10.0 (MD5)."""
 import base64
 import json
+import threading
 from dataclasses import replace
 from typing import Any, Optional
 
@@ -146,6 +147,32 @@ def test_a_captured_request_is_refused_later_and_after_fates_own_three_tries(fed
     federation.refuses("9999", signature, {}, "replayed")
     federation.clock.now += 200
     federation.refuses("9999", signature, {}, "clock", "Set the clocks")
+
+
+def test_a_captured_request_is_refused_on_another_path(federation: Federation) -> None:
+    """What a request was first used for, FATE's retries of it are for, too."""
+    signature = federation.guest.sign("9999", {})
+    federation.host.check("9999", signature, {}, what="POST /v1/party/1/status/running")
+    federation.host.check("9999", signature, {}, what="POST /v1/party/1/status/running")
+    with pytest.raises(Unauthenticated, match="sent before"):
+        federation.host.check("9999", signature, {}, what="POST /v1/party/1/status/canceled")
+
+
+def test_first_requests_of_a_partner_may_come_at_once(federation: Federation) -> None:
+    signatures = [federation.guest.sign("9999", {"number": number}) for number in range(8)]
+    refused = []
+
+    def check(number: int) -> None:
+        try:
+            federation.host.check("9999", signatures[number], {"number": number})
+        except Exception as error:
+            refused.append(error)
+    threads = [threading.Thread(target=check, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused == []
 
 
 def test_a_captured_request_is_refused_with_another_body(federation: Federation) -> None:

@@ -155,6 +155,9 @@ def test_a_nonce_counts_as_often_as_it_may(store: Store, place: str) -> None:
     with pytest.raises(Unauthenticated, match="sent before"):
         nonces.use("site a", f"n-{place}", clock.now + 60, 3)
     nonces.use("site b", f"n-{place}", clock.now + 60)
+    nonces.use("site c", f"n-{place}", clock.now + 60, 3, "one path")
+    with pytest.raises(Unauthenticated):
+        nonces.use("site c", f"n-{place}", clock.now + 60, 3, "another path")
     with pytest.raises(Unauthenticated):
         nonces.use("site b", f"n-{place}", clock.now + 60)
 

@@ -89,8 +89,8 @@ def test_before_the_first_decision_there_is_none(run: Run, site: Site) -> None:
 
 
 def test_a_trail_that_can_t_be_read_is_called_so(run: Run, trail: AuditTrail, site: Site) -> None:
-    (site.data_dir / "audit" / "audit.jsonl").unlink(missing_ok=True)
-    (site.data_dir / "audit" / "audit.jsonl").mkdir()
+    (site.data_dir / "audit" / "allowed.jsonl").unlink(missing_ok=True)
+    (site.data_dir / "audit" / "allowed.jsonl").mkdir()
     with pytest.raises(SystemExit, match="^fate-ext: The audit trail can't be read: Is a directory: "):
         run("audit")
 

@@ -23,7 +23,7 @@ COLUMNS = {table: EVERY | own for table, own in {
     "t_ext_site_key": {
         "f_id", "f_party_id", "f_kind", "f_fingerprint", "f_key", "f_valid_from", "f_valid_until"},
     "t_ext_site_policy": {"f_party_id", "f_envelope", "f_md5", "f_envelope_seen"},
-    "t_ext_nonce": {"f_key", "f_uses", "f_until"},
+    "t_ext_nonce": {"f_key", "f_uses", "f_used_for", "f_until"},
     "t_ext_migration": {"f_number", "f_name"},
 }.items()}
 STEPS = [(1, "create_feature_jobs"), (2, "create_authentication")]

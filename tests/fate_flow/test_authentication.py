@@ -10,6 +10,7 @@ from typing import Any, Dict, List
 import pytest
 import requests
 
+from fate_ext_plugin.auth.audit import read
 from tests.fate_flow.conftest import MakeFlow, expected, ids_of, section_of
 from tests.fate_flow.flow import GUEST, HOST, Flow, Installation
 from tests.fate_flow.test_server import CLIENT, KEYS, UNAUTHENTICATED, retcode
@@ -41,8 +42,7 @@ def flow(shared_flow: Flow, tmp_path: Path) -> Flow:
 
 def trail(flow: Flow) -> List[Dict[str, Any]]:
     time.sleep(0.2)  # it is written some milliseconds later
-    lines = (flow.folder / "fateflow" / "fate_ext" / "audit" / "audit.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return list(read(flow.folder / "fateflow" / "fate_ext" / "audit"))[::-1]
 
 
 def status_change(flow: Flow, job_id: str, headers: Any = None) -> requests.Response:
@@ -85,7 +85,8 @@ def test_nothing_is_checked_twice(flow: Flow) -> None:
     # Beside FATE Flow's own calls to itself, which go on meanwhile.
     found = [entry for entry in trail(flow)[count:] if entry["check"] != "signature" and entry["reason"] != "envelope"]
     assert [(entry["check"], entry["what"], entry["reason"]) for entry in found] == [
-        ("client", "POST /v1/version/get", "ok"), ("client", "POST /v1/job/query", "ok"), ("site", None, "not signed")]
+        ("client", "POST /v1/version/get", "ok"), ("client", "POST /v1/job/query", "ok"),
+        ("site", f"POST /v1/party/202201010000000000000/guest/{GUEST}/status/canceled", "not signed")]
 
 
 def test_a_client_must_sign_and_may_do_so_once(flow: Flow) -> None:
@@ -155,3 +156,69 @@ def test_a_task_worker_pays_little_for_the_import(flow: Flow, installation: Inst
     output = subprocess.run([installation.python, "-c", code], check=True, stdout=subprocess.PIPE, text=True,
                             env=flow.environment(), cwd=flow.folder).stdout
     assert float(output.split()[-1]) < 0.06
+
+
+BOTH_DIRECTIONS = """
+import json, sys
+from peewee import SqliteDatabase
+from fate_flow.db import key_manager
+from fate_flow.hook import HookManager
+from fate_flow.hook.common.parameters import AuthenticationParameters, SignatureParameters
+import fate_flow.hook.flow.site_authentication  # the built-in hooks
+from fate_ext_plugin.auth.box import SecretBox
+from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.replay import MemoryNonces
+from fate_ext_plugin.auth.site import SiteAuthentication
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.errors import Unauthenticated
+
+path, digest = sys.argv[1:]
+now = [1_800_000_000.0]
+store = Store(SqliteDatabase(path))
+migrate(store)
+keys = SiteKeys(store, SecretBox(b"k" * 32))
+keys.add_private("9999")
+keys.set_policy("9999", md5=digest == "md5")
+pair = keys.ring().private["9999"][0].rsa
+key_manager.RsaKeyManager.get_key = classmethod(
+    lambda cls, party_id, key_name: pair.pem if key_name == "private" else pair.public_pem)
+
+def site(party):
+    return SiteAuthentication(keys, party, MemoryNonces(lambda: now[0]), None, digest, 120, 60, lambda: now[0])
+
+def built_in_accepts(signature, body):
+    return HookManager.SITE_AUTHENTICATION[0](AuthenticationParameters("9999", signature, body)).code == 0
+
+def we_accept(signature, body):
+    try:
+        partner.check("9999", signature, body)
+    except Unauthenticated:
+        return False
+    return True
+
+ours, partner = site("9999"), site("10000")
+found = {}
+for name, body in (("empty", {}), ("full", {"note": "\\u4e2d\\u6587", "list": [1, None, 0.5]})):
+    theirs = HookManager.SITE_SIGNATURE[0](SignatureParameters("9999", body)).site_signature
+    signed = ours.sign("", body)
+    keys.set_policy("9999", envelope="auto")  # no envelope seen yet
+    found[name] = [we_accept(theirs, body), built_in_accepts(signed, body),
+                   built_in_accepts(signed, [body]), we_accept(signed, [body]), we_accept(signed, body)]
+    now[0] += 1000
+    found[name].append(we_accept(signed, body))
+    now[0] += 1
+print(json.dumps(found))
+"""
+
+
+def test_the_built_in_hooks_accept_ours_and_we_theirs(flow: Flow, installation: Installation, tmp_path: Path) -> None:
+    """The real ones, MD5 in 1.9 and 1.10; and what they can't do: refuse what is sent again, or with another body."""
+    digest = "sha256" if installation.version >= (1, 11) else "md5"
+    output = subprocess.run(
+        [installation.python, "-c", BOTH_DIRECTIONS, str(tmp_path / "keys.db"), digest], check=True,
+        stdout=subprocess.PIPE, text=True, env=flow.environment(), cwd=flow.folder).stdout
+    # we accept theirs, they ours; nobody another body; we accept ours at once, not a quarter of an hour later
+    for name, (theirs, accepted, they_other, we_other, at_once, later) in json.loads(output.splitlines()[-1]).items():
+        assert (theirs, accepted, at_once) == (True, True, True), name
+        assert (they_other, we_other, later) == (False, False, False), name
