@@ -163,6 +163,7 @@ def requests_a_second(url: str, bodies: List[bytes]) -> float:
     """Each over a connection of its own, as FATE Flow calls a service."""
     left, parts = iter(bodies), urlsplit(url)
     lock = threading.Lock()
+    refused: List[Any] = []
 
     def work() -> None:
         while True:
@@ -176,14 +177,18 @@ def requests_a_second(url: str, bodies: List[bytes]) -> float:
             answer = json.loads(response.read())
             connection.close()
             if answer["code"] != 0:
-                sys.exit(f"{url}: {answer}")
+                refused.append(answer)
+                return
     threads = [threading.Thread(target=work) for _ in range(THREADS)]
     started = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return len(bodies) / (time.perf_counter() - started)
+    took = time.perf_counter() - started
+    if refused:
+        sys.exit(f"{parts.path}: {refused[0]}")
+    return len(bodies) / took
 
 
 def over_http(conf: Path, port: int, authentication: Authentication) -> None:

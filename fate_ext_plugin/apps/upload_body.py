@@ -25,18 +25,20 @@ def read_chunks(request: Request) -> Iterator[bytes]:
 
     :raises IncompleteUpload: the client went away before all of it arrived.
     """
-    received = 0
-    while True:
+    received, length = 0, request.content_length
+    while length is None or received < length:
+        # No more than there is: a large buffer for a small body costs more than all else of a request.
+        size = CHUNK_BYTES if length is None else min(CHUNK_BYTES, length - received)
         try:
-            chunk = request.stream.read(CHUNK_BYTES)
+            chunk = request.stream.read(size)
         except Exception as error:  # each server and werkzeug version has its own for a client that is gone
             raise IncompleteUpload(f"The upload broke off after {received} bytes: {type(error).__name__}.") from None
         if not chunk:
             break
         received += len(chunk)
         yield chunk
-    if request.content_length is not None and received < request.content_length:
-        raise IncompleteUpload(f"The upload broke off: {received} of {request.content_length} bytes arrived.")
+    if length is not None and received < length:
+        raise IncompleteUpload(f"The upload broke off: {received} of {length} bytes arrived.")
 
 
 def open_document(request: Request) -> Tuple[MultiDict, Iterator[bytes]]:
