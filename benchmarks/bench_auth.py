@@ -165,20 +165,24 @@ def requests_a_second(url: str, bodies: List[bytes]) -> float:
     lock = threading.Lock()
     refused: List[Any] = []
 
+    def call(body: bytes) -> None:
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
+        connection.request("POST", f"{parts.path}?{parts.query}", body, {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        if answer["code"] != 0:
+            refused.append(answer)
+
     def work() -> None:
-        while True:
+        while not refused:
             with lock:
                 body = next(left, None)
             if body is None:
                 return
-            connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
-            connection.request("POST", f"{parts.path}?{parts.query}", body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-            connection.close()
-            if answer["code"] != 0:
-                refused.append(answer)
-                return
+            try:
+                call(body)
+            except Exception as error:
+                refused.append(error)
     threads = [threading.Thread(target=work) for _ in range(THREADS)]
     started = time.perf_counter()
     for thread in threads:

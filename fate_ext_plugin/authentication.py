@@ -7,7 +7,7 @@ from fate_ext_plugin.auth.audit import AuditTrail
 from fate_ext_plugin.auth.box import SecretBox, master_key
 from fate_ext_plugin.auth.client import ClientAuthentication
 from fate_ext_plugin.auth.clients import Client, Clients
-from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.keys import PRIVATE, REFUSED, SiteKeys
 from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
 from fate_ext_plugin.auth.scheme import Signer
 from fate_ext_plugin.auth.site import SiteAuthentication
@@ -73,8 +73,12 @@ def _first_keys(keys: SiteKeys, party_id: str, flow_keys: Callable[[], Iterable[
     """Once only: a key that was removed must not come back at the next start."""
     ring = keys.ring()  # partners' keys may be there before
     if not ring.private.get(party_id) and party_id not in ring.policies:
-        keys.take_over(flow_keys())
-        if not keys.ring().private.get(party_id):
+        outcome = keys.take_over(flow_keys())
+        for name, taken in outcome.items():
+            if taken.startswith(REFUSED):
+                logger.error("FATE Flow's %s key is not taken over, %s", name, taken)
+        # One that partners know and that can't be used is not replaced behind their backs.
+        if f"{PRIVATE} {party_id}" not in outcome:
             keys.add_private(party_id)
     elif not ring.private.get(party_id):
         logger.error("party %s has no private key and can't sign; `fate-ext key generate` makes one", party_id)

@@ -1,7 +1,8 @@
 """Errors of our own: each has a stable code, an HTTP status, and a message that says what to do.
 
 Every error leaves as a 4xx or 5xx, because ApiReader silently ignores a ``code`` other than 0
-that comes with status 200 (FATE Flow 1.11, ``components/api_reader.py``).
+that comes with status 200 (FATE Flow 1.11, ``components/api_reader.py``). The one exception: what authentication
+refuses is an answer with status 200 and a ``code``, as FATE Flow reads it.
 The codes are five digits: the HTTP status, then a running number.
 """
 

@@ -3,6 +3,7 @@ import logging
 import os
 import signal
 import threading
+from typing import List
 
 from cheroot import wsgi
 
@@ -55,16 +56,21 @@ def serve(settings: Settings) -> None:
             raise InvalidSettings(f"listen: {listen.host}:{listen.port} can't be used: {error}") from None
         plugin.start()
         logger.info("serving on http://%s:%s, data in %s", listen.host, listen.port, settings.data_dir)
-        threading.Thread(target=_serve, args=(server, end), daemon=True).start()
+        failures: List[BaseException] = []
+        threading.Thread(target=_serve, args=(server, end, failures), daemon=True).start()
         os.read(ended, 1)
+        if failures:
+            raise failures[0]
         logger.info("stopping")
     finally:
         plugin.stop()
         server.stop()
 
 
-def _serve(server: Server, end: int) -> None:
+def _serve(server: Server, end: int, failures: List[BaseException]) -> None:
     try:
         server.serve()
+    except BaseException as error:
+        failures.append(error)
     finally:
         os.write(end, b".")

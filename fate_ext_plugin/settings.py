@@ -113,7 +113,7 @@ def parse_settings(section: Any, start: Path) -> Settings:
     if not isinstance(section, Mapping):
         raise InvalidSettings(
             f"{SECTION}: the section is missing or is no mapping; add it to service_conf.yaml with at least "
-            "data_dir and views.")
+            "data_dir, and views or authentication.")
     schema = SettingsSchema()
     token = base_dir.set(start)
     try:

@@ -63,7 +63,10 @@ def test_the_file_is_valid(conf: Path) -> None:
 
 def test_what_is_commented_out_is_the_default(conf: Path) -> None:
     assert uncommented(TEXT) != TEXT
-    assert values(loaded(conf, uncommented(TEXT))) == values(loaded(conf, TEXT))
+    written, default = loaded(conf, uncommented(TEXT)), loaded(conf, TEXT)
+    assert default.authentication is None  # the line alone switches it on, with these defaults
+    assert written.authentication == loaded(conf, TEXT.replace("#authentication:", "authentication:")).authentication
+    assert values(dataclasses.replace(written, authentication=None)) == values(default)
 
 
 def test_it_mounts_the_plugin_into_fate_flow() -> None:

@@ -1,4 +1,4 @@
-"""The audit trail: one JSON line for every decision, in files bounded in size. It never holds a secret."""
+"""The audit trail: one JSON line for every decision of a server, in files bounded in size. It never holds a secret."""
 import atexit
 import heapq
 import json
@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Deque, Dict, Iterator, Optional, Tuple
 
@@ -85,6 +86,7 @@ class _File:
         self._path, self._file_bytes = path, file_bytes
         self._descriptor: Optional[int] = None
         self._size = 0
+        self._failing = False
 
     def append(self, lines: bytes) -> None:
         try:
@@ -94,8 +96,11 @@ class _File:
                 self._size += written
             if self._size >= self._file_bytes:
                 self._rotate()
+            self._failing = False
         except OSError as error:
-            logger.error("the audit trail can't be written: %s: %s", error.strerror, self._path)
+            if not self._failing:  # once, not with every decision
+                logger.error("the audit trail can't be written: %s: %s", error.strerror, self._path)
+            self._failing = True
             self._close()
 
     def _open(self) -> int:
@@ -108,9 +113,10 @@ class _File:
         return self._descriptor
 
     def _close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with suppress(OSError):
+                os.close(descriptor)
 
     def _rotate(self) -> None:
         self._close()

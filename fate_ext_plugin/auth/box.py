@@ -3,6 +3,7 @@ import base64
 import binascii
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Optional
 
@@ -51,21 +52,22 @@ def master_key(file: Path, variable: Optional[str], make: bool) -> bytes:
     if variable:
         return _key(os.environ.get(variable, ""), f"The environment variable {variable}")
     if make and not file.exists():
+        new = file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Whole or not at all: another process may look for it at the same time.
-            new = file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
             descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as key:
                 key.write(secrets.token_hex(KEY_BYTES) + "\n")
-            try:
+                key.flush()
+                os.fsync(key.fileno())
+            with suppress(FileExistsError):
                 os.link(new, file)
-            except FileExistsError:
-                pass
-            finally:
-                new.unlink()
         except OSError as error:
             raise InvalidSettings(f"The master key can't be written to {file}: {error.strerror}.") from None
+        finally:
+            with suppress(OSError):
+                new.unlink()
     try:
         if file.stat().st_mode & 0o077:
             raise InvalidSettings(f"{file} is readable by others than its owner; chmod 600 it.")

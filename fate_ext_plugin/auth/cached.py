@@ -5,6 +5,7 @@ from typing import Callable, Generic, Optional, TypeVar
 
 T = TypeVar("T")
 REFRESH_SECONDS = 3.0
+RETRY_SECONDS = 1.0
 
 
 class Cached(Generic[T]):
@@ -14,20 +15,36 @@ class Cached(Generic[T]):
         self._load, self._clock = load, clock
         self._lock = threading.Lock()
         self._value: Optional[T] = None
-        self._loaded = 0.0
+        self._error: Optional[Exception] = None
+        self._looked = float("-inf")
+        self._changes = 0
 
     def get(self) -> T:
         """At most :data:`REFRESH_SECONDS` old. Whatever ``load`` raises is raised here: nothing old is served."""
         value = self._value
-        if value is not None and self._clock() - self._loaded < REFRESH_SECONDS:
-            return value
-        with self._lock:
-            if self._value is None or self._clock() - self._loaded >= REFRESH_SECONDS:
-                started = self._clock()
-                self._value = self._load(self._value)
-                self._loaded = started
-            return self._value
+        if value is None or self._clock() - self._looked >= REFRESH_SECONDS:
+            with self._lock:
+                if self._error is not None and self._clock() - self._looked < RETRY_SECONDS:
+                    raise self._error.with_traceback(None)  # not each waiting thread tries in vain
+                if self._value is None or self._clock() - self._looked >= REFRESH_SECONDS:
+                    self._look()
+                value = self._value
+        assert value is not None
+        return value
+
+    def _look(self) -> None:
+        changes, before = self._changes, self._value
+        self._value = None
+        try:
+            self._value, self._error = self._load(before), None
+        except Exception as error:
+            self._error = error
+            raise
+        finally:
+            # What was changed meanwhile may not be in it.
+            self._looked = self._clock() if changes == self._changes else float("-inf")
 
     def forget(self) -> None:
         """Look again at the next :meth:`get`: we changed it ourselves."""
-        self._loaded = float("-inf")
+        self._changes += 1
+        self._looked = float("-inf")

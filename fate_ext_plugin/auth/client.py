@@ -8,7 +8,7 @@ from fate_ext_plugin.auth.clients import Client, Clients
 from fate_ext_plugin.auth.replay import Nonces
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
 from fate_ext_plugin.auth.throttle import Throttle
-from fate_ext_plugin.errors import ExtError, Unauthenticated
+from fate_ext_plugin.errors import Unauthenticated
 
 # A request without APP_KEY is tried with every key; each costs a few microseconds.
 MAX_KEYS_TRIED = 500
@@ -45,8 +45,8 @@ class ClientAuthentication:
             client = self._authenticate(request)
             who = client.app_key
             _authorize(client, request)
-        except ExtError as error:
-            self._note(False, who, request, getattr(error, "reason", "unavailable"))
+        except Exception as error:
+            self._note(False, who, request, getattr(error, "reason", "error"))
             raise
         self._note(True, who, request, "ok")
 

@@ -11,11 +11,11 @@ from peewee import IntegrityError
 
 from fate_ext_plugin.auth.box import SecretBox
 from fate_ext_plugin.auth.cached import Cached
-from fate_ext_plugin.auth.scheme import ALGORITHMS, Address, Signer
+from fate_ext_plugin.auth.scheme import ALGORITHMS, Signer
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidKey
-from fate_ext_plugin.settings import Network
+from fate_ext_plugin.fence import Address, Network
 
 APP_KEY = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")

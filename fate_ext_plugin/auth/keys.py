@@ -8,10 +8,12 @@ from fate_ext_plugin.auth.box import SecretBox
 from fate_ext_plugin.auth.cached import Cached
 from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
 from fate_ext_plugin.db import auth as tables
-from fate_ext_plugin.db.base import Store, now_ms
+from fate_ext_plugin.db.base import Store, create_once, now_ms
 from fate_ext_plugin.errors import ExtError, InvalidKey
 
 PRIVATE, PUBLIC = "private", "public"
+# How the outcome of a key that could not be taken over begins.
+REFUSED = "refused: "
 PARTY_ID = re.compile(r"[A-Za-z0-9_-]{1,20}")
 ENVELOPES = ("auto", "require", "off")
 
@@ -26,6 +28,7 @@ class Key:
     rsa: RsaKey
     valid_from: Optional[int] = None
     valid_until: Optional[int] = None
+    created: int = 0
 
     def valid(self, now: int) -> bool:
         return ((self.valid_from is None or self.valid_from <= now)
@@ -51,9 +54,9 @@ class KeyRing:
     rows: Dict[str, Tuple[Any, Key]] = field(default_factory=dict)
 
     def signing_key(self, party_id: str, now: int) -> Optional[Key]:
-        """Our newest key that is valid: of two, the one that began last."""
+        """Of our keys that are valid the one that began last, or else was stored last."""
         valid = [key for key in self.private.get(party_id, ()) if key.valid(now)]
-        return max(valid, key=lambda key: key.valid_from or 0) if valid else None
+        return max(valid, key=lambda key: (key.valid_from or 0, key.created)) if valid else None
 
     def verifying_keys(self, party_id: str, now: int) -> List[Key]:
         """Every key that a signature of this party may be made with now; our own private keys among them."""
@@ -90,7 +93,7 @@ class SiteKeys:
     def _key(self, row: Dict[str, Any]) -> Key:
         pem = self._box.open(row["f_key"], row["f_id"]) if row["f_kind"] == PRIVATE else row["f_key"]
         return Key(row["f_party_id"], row["f_kind"], row["f_fingerprint"], parse_key(pem), row["f_valid_from"],
-                   row["f_valid_until"])
+                   row["f_valid_until"], row["f_create_time"] or 0)
 
     # -- changes -------------------------------------------------------------------------------------------------------
 
@@ -133,8 +136,8 @@ class SiteKeys:
             return fingerprint  # our own, which is there with more
         key_id = _id(kind, party_id, fingerprint)
         text = rsa.pem if kind == PRIVATE else rsa.public_pem
-        self._store.call(lambda: tables.SiteKey.get_or_none(tables.SiteKey.f_id == key_id) or tables.SiteKey.create(
-            f_id=key_id, f_party_id=party_id, f_kind=kind, f_fingerprint=fingerprint,
+        self._store.call(lambda: create_once(
+            tables.SiteKey, f_id=key_id, f_party_id=party_id, f_kind=kind, f_fingerprint=fingerprint,
             f_key=self._box.seal(text, key_id) if kind == PRIVATE else text,
             f_valid_from=valid_from, f_valid_until=valid_until))
         self._cached.forget()
@@ -177,7 +180,7 @@ class SiteKeys:
             try:
                 taken = self.add_private(party_id, pem) if kind == PRIVATE else self.add_public(party_id, pem)
             except ExtError as error:
-                taken = f"refused: {error.message}"
+                taken = f"{REFUSED}{error.message}"
             outcome[f"{kind} {party_id}"] = taken
         return outcome
 
@@ -201,12 +204,7 @@ class SiteKeys:
         row = tables.SitePolicy
 
         def change() -> None:
-            if not row.get_or_none(row.f_party_id == party_id):
-                try:
-                    row.create(f_party_id=party_id, f_envelope="auto")
-                except Exception:  # each driver calls it differently: another thread or server was faster
-                    if not row.get_or_none(row.f_party_id == party_id):
-                        raise
+            create_once(row, f_party_id=party_id, f_envelope="auto")
             row.change(**changes).where(row.f_party_id == party_id).execute()
 
         self._store.call(change)

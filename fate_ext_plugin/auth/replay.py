@@ -6,7 +6,7 @@ from collections import deque
 from typing import Callable, Deque, Dict, Protocol, Tuple
 
 from fate_ext_plugin.db.auth import Nonce
-from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.base import Store, create_once
 from fate_ext_plugin.errors import Unauthenticated
 
 # Only nonces of good signatures come here, so this takes a partner that floods us.
@@ -74,15 +74,10 @@ class DatabaseNonces:
     def _count(self, key: str, until: float, times: int, used_for: str) -> bool:
         if self._add_use(key, times, used_for):
             return True
-        if Nonce.select().where(Nonce.f_key == key).exists():
-            return False
-        try:
-            Nonce.create(f_key=key, f_uses=1, f_used_for=used_for, f_until=int((until + MARGIN_SECONDS) * 1000))
-            return True
-        except Exception:  # each driver calls it differently: another server was faster
-            if not Nonce.select().where(Nonce.f_key == key).exists():
-                raise
-            return self._add_use(key, times, used_for)
+        remembered = int((until + MARGIN_SECONDS) * 1000)
+        # Not created: it is used up, or another server was faster just now.
+        return (create_once(Nonce, f_key=key, f_uses=1, f_used_for=used_for, f_until=remembered)
+                or self._add_use(key, times, used_for))
 
     @staticmethod
     def _add_use(key: str, times: int, used_for: str) -> bool:

@@ -6,14 +6,13 @@ HMAC: SHA-1 as FATE's clients do it, or SHA-256 for a client that is set up for 
 """
 import base64
 import hmac
-import ipaddress
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
 from urllib.parse import quote, urlencode
 
 from fate_ext_plugin.errors import Unauthenticated
+from fate_ext_plugin.fence import Address
 
-Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 ALGORITHMS = {"hmac-sha1": "sha1", "hmac-sha256": "sha256"}
 SIGNED_HEADERS = ("timestamp", "nonce", "app-key", "signature")
 MAX_HEADER_LENGTH = 256

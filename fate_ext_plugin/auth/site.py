@@ -7,7 +7,7 @@ from fate_ext_plugin.auth.audit import AuditTrail
 from fate_ext_plugin.auth.envelope import Envelope, append, new_nonce, parse, signed_text
 from fate_ext_plugin.auth.keys import Key, Policy, SiteKeys, body_text
 from fate_ext_plugin.auth.replay import Nonces
-from fate_ext_plugin.errors import ExtError, Unauthenticated
+from fate_ext_plugin.errors import Unauthenticated
 
 logger = logging.getLogger(__name__)
 # FATE Flow sends a signed request up to 3 times: 30 s timeout each, 2 s and 4 s between.
@@ -36,8 +36,8 @@ class SiteAuthentication:
         party = self._party(party_id)
         try:
             signed = self._sign(party, body)
-        except ExtError as error:
-            self._note("signature", False, party, None, None, getattr(error, "reason", "unavailable"))
+        except Exception as error:
+            self._note("signature", False, party, None, None, getattr(error, "reason", "error"))
             raise
         self._note("signature", True, party, None, None, "ok")
         return signed
@@ -63,8 +63,8 @@ class SiteAuthentication:
         party = self._party(src_party_id)
         try:
             reason = self._check(party, signature, body, what)
-        except ExtError as error:
-            self._note("site", False, party, what or None, source, getattr(error, "reason", "unavailable"))
+        except Exception as error:
+            self._note("site", False, party, what or None, source, getattr(error, "reason", "error"))
             raise
         self._note("site", True, party, what or None, source, reason)
 

@@ -49,4 +49,4 @@ class Throttle:
 
 def pause(failures: int) -> float:
     """Seconds to wait after so many failures in a row."""
-    return 0.0 if failures < FREE_FAILURES else min(LONGEST_PAUSE, 2.0 ** (failures - FREE_FAILURES))
+    return 0.0 if failures < FREE_FAILURES else min(LONGEST_PAUSE, 2.0 ** min(failures - FREE_FAILURES, 10))

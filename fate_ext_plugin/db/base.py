@@ -71,6 +71,26 @@ class ExtModel(Model):
         return cls.update(**stamped(values))
 
 
+def create_once(model: Any, **values: Any) -> bool:
+    """Insert a row, unless there is one with its primary key; returns whether it was inserted."""
+    key = model._meta.primary_key
+
+    def exists() -> bool:
+        return bool(model.select().where(key == values[key.name]).exists())
+
+    if exists():
+        return False
+    try:
+        # A failed statement would leave PostgreSQL's transaction unusable.
+        with model._meta.database.atomic():
+            model.create(**values)
+        return True
+    except Exception:  # each driver calls it differently: another thread or server was faster
+        if exists():
+            return False
+        raise
+
+
 def stamped(values: Dict[str, Any]) -> Dict[str, Any]:
     now = now_ms()
     return {**values, "f_update_time": now, "f_update_date": date_of(now)}

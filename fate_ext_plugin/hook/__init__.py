@@ -6,6 +6,7 @@ So importing one never raises. A hook that can't work refuses everything, and sa
 from typing import Any, Callable
 
 from fate_ext_plugin.host import fate_flow_hooks
+from fate_ext_plugin.host.fate_flow_v1 import server_logger
 
 
 def registered(register: Callable[[], Callable[[], Any]]) -> None:
@@ -16,5 +17,5 @@ def registered(register: Callable[[], Callable[[], Any]]) -> None:
     try:
         prepare()
     except Exception as error:
-        text = getattr(error, "message", f"{type(error).__name__}: {error}")
-        fate_flow_hooks.server_log().error("fate_ext_plugin refuses every request: %s", " ".join(str(text).split()))
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        server_logger().error("fate_ext_plugin refuses every request: %s", text)

@@ -2,10 +2,11 @@
 
 Imported in every task worker, where only the signature is used: everything is opened at its first use.
 """
-import sys
 import threading
 import time
 from typing import Any, Callable, List, Optional
+
+from fate_ext_plugin.host.fate_flow_v1 import flask_app, server_logger
 
 # fate_flow.entity.RetCode.AUTHENTICATION_ERROR
 REFUSED = 109
@@ -38,13 +39,7 @@ class Once:
 
 def in_server() -> bool:
     """Whether this process is FATE Flow's server, not a task worker."""
-    return getattr(sys.modules.get("fate_flow.apps"), "app", None) is not None
-
-
-def server_log() -> Any:
-    from fate_flow.settings import stat_logger
-
-    return stat_logger
+    return flask_app() is not None
 
 
 def _open_authentication() -> Any:
@@ -130,17 +125,18 @@ def _close_the_hole() -> None:
 
 def explained(error: Exception) -> str:
     """What the caller is told. Of an error that is not ours nothing: it goes to the log."""
-    message = getattr(error, "message", None)
-    if message is None:
-        server_log().error("fate_ext_plugin refuses a request: %s: %s", type(error).__name__, error)
-        return "fate_ext_plugin can't authenticate; look at the server's log."
-    return str(message)
+    from fate_ext_plugin.errors import ExtError
+
+    if isinstance(error, ExtError):
+        return error.message
+    server_logger().error("fate_ext_plugin refuses a request: %s: %s", type(error).__name__, error)
+    return "fate_ext_plugin can't authenticate; look at the server's log."
 
 
 def _first(registered: List[Any], name: str) -> None:
     # FATE Flow asks the first one only (contract section 3).
     if registered:
-        server_log().error(
+        server_logger().error(
             "hook_module: another %s hook comes before fate_ext_plugin's, which is never asked then; remove it", name)
 
 

@@ -17,8 +17,8 @@ from fate_ext_plugin.feature.view import RESERVED_NAMES, Parameter, View
 from fate_ext_plugin.settings import SQLITE, AuthenticationSettings, DatabaseSettings, Listen, Settings
 
 NAME = validate.Regexp(r"\A[A-Za-z][A-Za-z0-9_-]{0,63}\Z", error="A name is 1 to 64 letters, digits, _ or -.")
-# What an output header can hold: FATE splits it by the delimiter and strips it, without any quoting.
 PARTY = validate.Regexp(r"\A[A-Za-z0-9_-]{1,20}\Z", error="A party ID is 1 to 20 letters, digits, _ or -.")
+# What an output header can hold: FATE splits it by the delimiter and strips it, without any quoting.
 COLUMN = validate.Regexp(
     r"\A[^\x00-\x1f,\"']{1,255}\Z", error="A column name holds no comma, quote or control character."
 )

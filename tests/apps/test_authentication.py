@@ -175,7 +175,9 @@ def test_a_lost_master_key_is_an_error_of_the_start(make_site: MakeSite) -> None
 
 
 def test_private_keys_and_secrets_are_sealed_in_the_database(site: Site) -> None:
-    for path in Path(site.data_dir).glob("*.db*"):
+    files = list(Path(site.data_dir).glob("*.db*"))
+    assert files
+    for path in files:
         content = path.read_bytes()
         assert b"PRIVATE KEY" not in content
         assert SECRET.encode() not in content

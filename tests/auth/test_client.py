@@ -359,6 +359,17 @@ def test_where_no_address_is_told_nobody_can_hold_up_others() -> None:
     checker.check(checker.request(address=None))
 
 
+def test_no_number_of_failures_shuts_a_client_out_for_longer() -> None:
+    clock = Clock()
+    throttle = Throttle(clock)
+    for _ in range(5000):
+        clock.now += 61
+        throttle.check("somebody")
+        throttle.failed("somebody")
+    clock.now += 61
+    throttle.check("somebody")
+
+
 def test_the_table_of_guesses_is_bounded() -> None:
     throttle = Throttle()
     for number in range(MAX_ENTRIES + 500):

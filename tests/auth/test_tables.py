@@ -6,7 +6,7 @@ from typing import Callable, Iterator, List
 import pytest
 from Crypto.PublicKey import RSA
 
-from fate_ext_plugin.auth.cached import REFRESH_SECONDS, Cached
+from fate_ext_plugin.auth.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
 from fate_ext_plugin.auth.clients import Clients
 from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
@@ -141,6 +141,24 @@ def test_a_database_that_is_gone_is_an_error_not_an_old_answer() -> None:
     clock.now += REFRESH_SECONDS
     with pytest.raises(ZeroDivisionError):
         cached.get()
+    with pytest.raises(ZeroDivisionError):
+        cached.get()  # not asked again at once, by each thread that waits
+    answers.append(lambda: 3)
+    clock.now += RETRY_SECONDS
+    assert cached.get() == 3
+
+
+def test_a_change_while_it_is_read_is_not_forgotten() -> None:
+    clock = Clock()
+    seen = []
+
+    def load(before: object) -> int:
+        seen.append(before)
+        if len(seen) == 1:
+            cached.forget()  # somebody changes it now
+        return len(seen)
+    cached: Cached[int] = Cached(load, clock)
+    assert (cached.get(), cached.get(), cached.get()) == (1, 2, 2)
 
 
 # -- nonces ----------------------------------------------------------------------------------------------------------
