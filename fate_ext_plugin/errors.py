@@ -54,6 +54,10 @@ class FateJobNotRunning(ExtError):
     status, code = 403, 40302
 
 
+# fate_flow.entity.RetCode.AUTHENTICATION_ERROR, which FATE Flow hands on to the client.
+AUTHENTICATION_ERROR = 109
+
+
 class Unauthenticated(ExtError):
     """A client or a site is not who it says, or may not do this; ``reason``, a few words, is for the audit trail."""
 

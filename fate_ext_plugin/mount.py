@@ -46,16 +46,13 @@ def mount() -> None:
 
 
 def _mount(app: Any, fate_flow: Any) -> Any:
-    from pathlib import Path
-
     from fate_ext_plugin.apps import PREFIX
     from fate_ext_plugin.fence import RedactTokens
     from fate_ext_plugin.host import fate_flow_hooks
     from fate_ext_plugin.plugin import Plugin
     from fate_ext_plugin.registration import service_uris, services_of
-    from fate_ext_plugin.settings import SECTION, parse_settings
 
-    settings = parse_settings(fate_flow.read_section(SECTION), Path(fate_flow.base_dir()))
+    settings = fate_flow.read_settings()
     host = fate_flow.FateFlowV1()
     mounted = Plugin(settings, host, fate_flow_hooks.authentication)
     try:

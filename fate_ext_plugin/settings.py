@@ -1,17 +1,17 @@
 """The plugin's settings as one frozen object, and the way there from YAML."""
 import os
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.feature.view import View
+from fate_ext_plugin.fence import Network
+from fate_ext_plugin.private_file import require_private
 
 SECTION = "fate_ext_plugin"
 SQLITE = "sqlite:///"
-Network = Union[IPv4Network, IPv6Network]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class DatabaseSettings:
         if not self.password_file:
             return None
         try:
-            if self.password_file.stat().st_mode & 0o077:
-                raise InvalidSettings(f"{self.password_file} is readable by others than its owner; chmod 600 it.")
+            require_private(self.password_file)
             return self.password_file.read_text("utf-8").rstrip("\r\n")
         except OSError as error:
             raise InvalidSettings(f"password_file can't be read: {error.strerror}: {self.password_file}") from None

@@ -12,7 +12,7 @@ from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.upload_body import read_chunks
 from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.authentication import Authentication
-from fate_ext_plugin.errors import RequestTooLarge, Unauthenticated
+from fate_ext_plugin.errors import AUTHENTICATION_ERROR, RequestTooLarge, Unauthenticated
 from fate_ext_plugin.schema.authentication import (
     CLIENT_AUTHENTICATION,
     MAX_BODY_BYTES,
@@ -20,9 +20,6 @@ from fate_ext_plugin.schema.authentication import (
     SITE_AUTHENTICATION,
     load,
 )
-
-# fate_flow.entity.RetCode.AUTHENTICATION_ERROR, which FATE Flow hands on to the client
-REFUSED = 109
 
 
 def add_authentication_services(door: Door, authentication: Authentication, signature_over_http: bool) -> None:
@@ -75,7 +72,7 @@ def _decision(check: Callable[[], None]) -> Any:
     try:
         check()
     except Unauthenticated as error:
-        return jsonify(code=REFUSED, msg=error.message, message=error.message)
+        return jsonify(code=AUTHENTICATION_ERROR, msg=error.message, message=error.message)
     return jsonify(code=0, msg="success", message="success")
 
 

@@ -10,6 +10,7 @@ from typing import Optional
 from Crypto.Cipher import AES
 
 from fate_ext_plugin.errors import InvalidSettings
+from fate_ext_plugin.private_file import require_private
 
 KEY_BYTES = 32
 NONCE_BYTES, TAG_BYTES = 12, 16
@@ -69,8 +70,7 @@ def master_key(file: Path, variable: Optional[str], make: bool) -> bytes:
             with suppress(OSError):
                 new.unlink()
     try:
-        if file.stat().st_mode & 0o077:
-            raise InvalidSettings(f"{file} is readable by others than its owner; chmod 600 it.")
+        require_private(file)
         return _key(file.read_text("ascii"), str(file))
     except OSError as error:
         raise InvalidSettings(f"The master key can't be read: {error.strerror}: {file}") from None

@@ -10,6 +10,7 @@ from fate_ext_plugin.cli.options import AS_JSON, CONF, Moment
 from fate_ext_plugin.cli.table import table
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.errors import ExtError, InvalidKey
+from fate_ext_plugin.private_file import require_private
 
 # What a server holds in memory it looks up again after 3 seconds (auth/cached.py).
 SOON = "a running server follows within 3 seconds"
@@ -136,8 +137,7 @@ def _rooms(conf: Path) -> Any:
 
 def _secret_in(file: Path) -> str:
     try:
-        if file.stat().st_mode & 0o077:
-            raise ExtError(f"{file} is readable by others than its owner; chmod 600 it.")
+        require_private(file)
         return file.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
         raise ExtError(f"--secret-file can't be read: {error.strerror}: {file}") from None

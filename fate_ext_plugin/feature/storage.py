@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, List, Set
 
 from fate_ext_plugin.errors import DiskFull, InvalidSettings
+from fate_ext_plugin.private_file import require_private
 
 # How long a start waits for a predecessor that is still going down.
 LOCK_WAIT_SECONDS = 10.0
@@ -78,8 +79,7 @@ class Storage:
         else:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(secrets.token_bytes(32))
-        if path.stat().st_mode & 0o077:
-            raise InvalidSettings(f"{path} is readable by others than its owner; chmod 600 it.")
+        require_private(path)
         secret = path.read_bytes()
         if len(secret) != 32:
             raise InvalidSettings(f"{path} is damaged; delete it and restart, then register again.")

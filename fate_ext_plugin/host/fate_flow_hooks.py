@@ -6,10 +6,15 @@ import threading
 import time
 from typing import Any, Callable, List, Optional
 
-from fate_ext_plugin.host.fate_flow_v1 import flask_app, server_logger
+from fate_ext_plugin.errors import AUTHENTICATION_ERROR, ExtError
+from fate_ext_plugin.host.fate_flow_v1 import (
+    FateFlowV1,
+    check_scheduling_requests,
+    flask_app,
+    read_settings,
+    server_logger,
+)
 
-# fate_flow.entity.RetCode.AUTHENTICATION_ERROR
-REFUSED = 109
 RETRY_SECONDS = 5.0
 
 
@@ -44,31 +49,21 @@ def in_server() -> bool:
 
 def _open_authentication() -> Any:
     from fate_ext_plugin.authentication import open_authentication
-    from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1
 
     host = FateFlowV1()
-    return open_authentication(_settings(), host.store, host.party_id(), host.own_client(), host.site_keys)
+    return open_authentication(settings(), host.store, host.party_id(), host.own_client(), host.site_keys)
 
 
 def _open_signer() -> Any:
     from fate_ext_plugin.authentication import open_signer
-    from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1
 
     if in_server():
         return authentication().sites
     host = FateFlowV1()
-    return open_signer(_settings(), host.store, host.party_id())
+    return open_signer(settings(), host.store, host.party_id())
 
 
-def _settings() -> Any:
-    from pathlib import Path
-
-    from fate_ext_plugin.host.fate_flow_v1 import base_dir, read_section
-    from fate_ext_plugin.settings import SECTION, parse_settings
-
-    return parse_settings(read_section(SECTION), Path(base_dir()))
-
-
+settings = Once(read_settings)
 #: this server's :class:`fate_ext_plugin.authentication.Authentication`, shared by the hooks and the HTTP services
 authentication = Once(_open_authentication)
 signer = Once(_open_signer)
@@ -83,7 +78,7 @@ def register_client_authentication() -> Callable[[], Any]:
         try:
             authentication().clients.check(_client_request(parm))
         except Exception as error:
-            return ClientAuthenticationReturn(code=REFUSED, message=explained(error))
+            return ClientAuthenticationReturn(code=AUTHENTICATION_ERROR, message=explained(error))
         return ClientAuthenticationReturn()
 
     _first(HookManager.CLIENT_AUTHENTICATION, "client_authentication")
@@ -105,7 +100,7 @@ def register_site_authentication() -> Callable[[], Any]:
             authentication().sites.check(
                 parm.src_party_id, parm.site_signature, parm.body, _address(), _method_and_path())
         except Exception as error:
-            return AuthenticationReturn(code=REFUSED, message=explained(error))
+            return AuthenticationReturn(code=AUTHENTICATION_ERROR, message=explained(error))
         return AuthenticationReturn()
 
     _first(HookManager.SITE_SIGNATURE, "signature")
@@ -118,15 +113,11 @@ def register_site_authentication() -> Callable[[], Any]:
 
 def _close_the_hole() -> None:
     if in_server():
-        from fate_ext_plugin.host.fate_flow_v1 import check_scheduling_requests
-
         check_scheduling_requests()
 
 
 def explained(error: Exception) -> str:
     """What the caller is told. Of an error that is not ours nothing: it goes to the log."""
-    from fate_ext_plugin.errors import ExtError
-
     if isinstance(error, ExtError):
         return error.message
     server_logger().error("fate_ext_plugin refuses a request: %s: %s", type(error).__name__, error)
@@ -163,11 +154,5 @@ def _address() -> Any:
 
     from fate_ext_plugin.fence import caller_of
 
-    return caller_of(request.remote_addr, request.headers.getlist("X-Forwarded-For"), _proxies())
-
-
-def _proxies() -> Any:
-    return _opened_settings().trusted_proxies
-
-
-_opened_settings = Once(_settings)
+    return caller_of(
+        request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings().trusted_proxies)

@@ -118,6 +118,18 @@ def base_dir() -> str:
     return str(get_project_base_directory())
 
 
+def read_settings() -> Any:
+    """Our section of service_conf.yaml, as :class:`fate_ext_plugin.settings.Settings`.
+
+    :raises InvalidSettings: it can't be used.
+    """
+    from pathlib import Path
+
+    from fate_ext_plugin.settings import SECTION, parse_settings
+
+    return parse_settings(read_section(SECTION), Path(base_dir()))
+
+
 def server_logger() -> Any:
     """The log that FATE Flow's operators look at first, fate_flow_stat.log."""
     from fate_flow.settings import stat_logger

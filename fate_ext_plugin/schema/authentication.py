@@ -5,6 +5,7 @@ from typing import Any, Dict, Mapping
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from fate_ext_plugin.errors import InvalidRequestBody
+from fate_ext_plugin.schema.feature import no_duplicates
 
 MAX_BODY_BYTES = 32 * 2**20
 
@@ -15,7 +16,7 @@ class Headers(fields.Field):
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Mapping[str, Any]:
         if isinstance(value, str):
             try:
-                value = json.loads(value, object_pairs_hook=_pairs)
+                value = json.loads(value, object_pairs_hook=no_duplicates)
             except (ValueError, RecursionError):
                 raise ValidationError("Must be an object, or JSON text of one.") from None
         if not isinstance(value, dict):
@@ -62,7 +63,7 @@ SITE_AUTHENTICATION = SiteAuthenticationRequest()
 def load(schema: Schema, text: bytes) -> Dict[str, Any]:
     """:raises InvalidRequestBody: no JSON object of this schema."""
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=_pairs)
+        value = json.loads(text.decode("utf-8"), object_pairs_hook=no_duplicates)
     except RecursionError:
         raise InvalidRequestBody("The body is nested too deeply.") from None
     except ValueError as error:
@@ -74,10 +75,3 @@ def load(schema: Schema, text: bytes) -> Dict[str, Any]:
     except ValidationError as error:
         raise InvalidRequestBody(f"The body: {json.dumps(error.messages)}") from None
     return loaded
-
-
-def _pairs(pairs: Any) -> Dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
-    return found

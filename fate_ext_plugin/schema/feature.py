@@ -93,7 +93,7 @@ def load_json(schema: Type[Schema], text: str, what: str) -> Mapping[str, Any]:
     if len(text) > MAX_REQUEST_BODY:
         raise InvalidRequestBody(f"{what} is longer than {MAX_REQUEST_BODY} characters.")
     try:
-        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=no_duplicates, parse_constant=_no_constant)
     except RecursionError:
         raise InvalidRequestBody(f"{what} is nested too deeply.") from None
     except ValueError as error:
@@ -119,7 +119,8 @@ def _check_text(text: str, what: str) -> None:
         raise InvalidRequestBody(f"{what}: a text in it: {error.messages[0]}") from None
 
 
-def _no_duplicates(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+def no_duplicates(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    """:raises ValueError: a key stands twice; the hook of json.loads."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a key stands twice")
