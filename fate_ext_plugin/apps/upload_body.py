@@ -27,7 +27,7 @@ def read_chunks(request: Request) -> Iterator[bytes]:
     """
     received, length = 0, request.content_length
     while length is None or received < length:
-        # No more than there is: a large buffer for a small body costs more than all else of a request.
+        # No more than there is: making a large buffer for each small body takes time.
         size = CHUNK_BYTES if length is None else min(CHUNK_BYTES, length - received)
         try:
             chunk = request.stream.read(size)
@@ -86,8 +86,8 @@ def _prepended(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
 class _Parts:
     """Streams one multipart document (RFC 2046, RFC 7578): form fields, then the one part named ``file``.
 
-    Not Werkzeug's decoder: it searches every byte for a boundary, which takes longer than all the rest of an upload.
-    Here bytes of the file are searched only where there is a CR, and copied nowhere.
+    Not Werkzeug's decoder: it searches every byte for a boundary, which takes about as long as all the rest of an
+    upload. Here bytes of the file are searched only where there is a CR, and copied nowhere.
     """
 
     def __init__(self, boundary: bytes, chunks: Iterator[bytes]) -> None:
