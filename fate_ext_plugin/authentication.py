@@ -3,7 +3,7 @@ import logging
 from dataclasses import dataclass
 from typing import Callable, Iterable, Optional, Tuple
 
-from fate_ext_plugin.auth.audit import AuditTrail
+from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.auth.box import SecretBox, master_key
 from fate_ext_plugin.auth.client import ClientAuthentication
 from fate_ext_plugin.auth.clients import Client, Clients

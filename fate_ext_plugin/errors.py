@@ -2,7 +2,7 @@
 
 Every error leaves as a 4xx or 5xx, because ApiReader silently ignores a ``code`` other than 0
 that comes with status 200 (FATE Flow 1.11, ``components/api_reader.py``). The one exception: what authentication
-refuses is an answer with status 200 and a ``code``, as FATE Flow reads it.
+refuses is an answer with status 200 and a ``code``, as FATE Flow reads it; so is what permission refuses.
 The codes are five digits: the HTTP status, then a running number.
 """
 
@@ -54,8 +54,8 @@ class FateJobNotRunning(ExtError):
     status, code = 403, 40302
 
 
-# fate_flow.entity.RetCode.AUTHENTICATION_ERROR, which FATE Flow hands on to the client.
-AUTHENTICATION_ERROR = 109
+# fate_flow.entity.RetCode, which FATE Flow hands on to the client.
+AUTHENTICATION_ERROR, SERVER_ERROR = 109, 500
 
 
 class Unauthenticated(ExtError):
@@ -68,10 +68,32 @@ class Unauthenticated(ExtError):
         self.reason = reason
 
 
+class NotPermitted(ExtError):
+    """A party may not do what it asks for; ``detail`` is FATE Flow's code for it: 2 a component, 3 a dataset."""
+
+    status, code = 403, 40303
+
+    def __init__(self, message: str, detail: int) -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
 class InvalidKey(ExtError):
     """A key or client that can't be taken, or is not there."""
 
     status, code = 400, 40006
+
+
+class InvalidPermissionRequest(ExtError):
+    """A request for permission that is not of FATE Flow's form."""
+
+    status, code = 400, 40007
+
+
+class InvalidGrant(ExtError):
+    """A grant that can't be taken, or is not there."""
+
+    status, code = 400, 40008
 
 
 class Forbidden(ExtError):

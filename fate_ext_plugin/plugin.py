@@ -9,6 +9,7 @@ from flask import Blueprint
 from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.authentication_app import add_authentication_services
 from fate_ext_plugin.apps.feature_app import add_feature_services
+from fate_ext_plugin.apps.permission_app import add_permission_service
 from fate_ext_plugin.authentication import Authentication, open_authentication
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.feature.board import Board
@@ -18,6 +19,8 @@ from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.fence import LOOPBACK, Fence
 from fate_ext_plugin.host import Host
+from fate_ext_plugin.permission.check import Permission
+from fate_ext_plugin.permission.opened import open_permission
 from fate_ext_plugin.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -27,9 +30,10 @@ class Plugin:
     """One server's services. Made once, after which its threads run until :meth:`stop` or the process's end."""
 
     def __init__(
-        self, settings: Settings, host: Host, authentication: Optional[Callable[[], Authentication]] = None
+        self, settings: Settings, host: Host, authentication: Optional[Callable[[], Authentication]] = None,
+        permission: Optional[Callable[[], Permission]] = None,
     ) -> None:
-        """:param authentication: what the host's hooks use already; None: opened here.
+        """:param authentication, permission: what the host's hooks use already; None: opened here.
         :raises ExtError: settings, folder, database or keys can't be used; nothing runs then."""
         self.settings, self.host = settings, host
         self.storage = Storage(settings.data_dir, settings.min_free_bytes)
@@ -39,6 +43,7 @@ class Plugin:
             self.fence = self._make_fence()
             migrate(host.store)
             self.authentication = (authentication or self._open_authentication)() if settings.authentication else None
+            self.permission = (permission or self._open_permission)() if settings.permission else None
             self.jobs = Jobs(host.store)
             self._board = Board(settings.max_held_queries)
             owner = self.storage.instance_id()
@@ -61,11 +66,16 @@ class Plugin:
                 door, self.service, self.settings.long_poll_seconds, self.settings.gzip, self.host.frame)
         if self.settings.authentication and self.authentication:
             add_authentication_services(door, self.authentication, self.settings.authentication.signature_over_http)
+        if self.permission:
+            add_permission_service(door, self.permission)
         return door.manager
 
     def _open_authentication(self) -> Authentication:
         host = self.host
         return open_authentication(self.settings, host.store, host.party_id(), host.own_client(), host.site_keys)
+
+    def _open_permission(self) -> Permission:
+        return open_permission(self.settings, self.host.store, self.host.party_id())
 
     def start(self) -> None:
         self.runner.start()

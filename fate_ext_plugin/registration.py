@@ -21,6 +21,8 @@ def services_of(settings: Settings) -> List[str]:
         names += ["client_authentication", "site_authentication"]
         if settings.authentication.signature_over_http:
             names.append("signature")
+    if settings.permission is not None:
+        names.append("permission")
     return names
 
 

@@ -1,6 +1,7 @@
 """The plugin's settings as one frozen object, and the way there from YAML."""
 import os
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -69,6 +70,15 @@ class AuthenticationSettings:
 
 
 @dataclass(frozen=True)
+class PermissionSettings:
+    """Section ``permission`` in ours; ``time_zone`` None: the machine's."""
+
+    mode: str
+    check_local: bool
+    time_zone: Optional[tzinfo]
+
+
+@dataclass(frozen=True)
 class Settings:
     """Section ``fate_ext_plugin``; every key is explained in :mod:`fate_ext_plugin.schema.settings`."""
 
@@ -94,6 +104,7 @@ class Settings:
     gzip: bool
     default_view: Optional[str] = None
     authentication: Optional[AuthenticationSettings] = None
+    permission: Optional[PermissionSettings] = None
     database: Optional[DatabaseSettings] = None
     listen: Listen = field(default_factory=Listen)
 
@@ -112,7 +123,7 @@ def parse_settings(section: Any, start: Path) -> Settings:
     if not isinstance(section, Mapping):
         raise InvalidSettings(
             f"{SECTION}: the section is missing or is no mapping; add it to service_conf.yaml with at least "
-            "data_dir, and views or authentication.")
+            "data_dir, and views, authentication or permission.")
     schema = SettingsSchema()
     token = base_dir.set(start)
     try:

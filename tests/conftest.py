@@ -5,7 +5,10 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 import duckdb
 import pytest
 
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.migration import migrate
 from tests.support.api_reader import ApiReader
+from tests.support.databases import KINDS, empty_store
 from tests.support.site import Site
 
 MakeSite = Callable[..., Site]
@@ -65,12 +68,20 @@ def api_reader(site: Site) -> ApiReader:
     return ApiReader(site)
 
 
-def database_url(kind: str) -> Dict[str, str]:
-    """The section ``database`` for a real MariaDB or PostgreSQL, as .ci/run starts them; skips where there is none."""
-    url, password = (os.environ.get(f"FATE_EXT_TEST_{kind}_{part}") for part in ("URL", "PASSWORD"))
-    if not url or not password:
-        reason = f"FATE_EXT_TEST_{kind}_URL and FATE_EXT_TEST_{kind}_PASSWORD name no database"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return {"url": url, "password_env": f"FATE_EXT_TEST_{kind}_PASSWORD"}
+@pytest.fixture(params=KINDS, scope="module")
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of database that our tables may live in, in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def kind_folder(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp(kind)
+
+
+@pytest.fixture(scope="module")
+def kind_store(kind: str, kind_folder: Path) -> Iterator[Store]:
+    """A database of that kind with our tables, for all tests of a file."""
+    with empty_store(kind, kind_folder) as store:
+        migrate(store)
+        yield store

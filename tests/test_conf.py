@@ -15,6 +15,7 @@ from fate_ext_plugin.schema.settings import (
     DatabaseSchema,
     ListenSchema,
     ParameterSchema,
+    PermissionSchema,
     SettingsSchema,
     ViewSchema,
 )
@@ -23,8 +24,8 @@ from fate_ext_plugin.settings import Settings, read_settings_file, read_yaml
 CONF = Path(__file__).resolve().parent.parent / "conf"
 TEXT = (CONF / "service_conf.yaml").read_text("utf-8")
 SCHEMAS: List[Any] = [
-    SettingsSchema, AuthenticationSchema, DatabaseSchema, ListenSchema, ViewSchema, ParameterSchema, FileSchema,
-    SqlSchema]
+    SettingsSchema, AuthenticationSchema, PermissionSchema, DatabaseSchema, ListenSchema, ViewSchema, ParameterSchema,
+    FileSchema, SqlSchema]
 SETTINGS = [(schema, name) for schema in SCHEMAS for name in schema().fields]
 
 
@@ -64,9 +65,10 @@ def test_the_file_is_valid(conf: Path) -> None:
 def test_what_is_commented_out_is_the_default(conf: Path) -> None:
     assert uncommented(TEXT) != TEXT
     written, default = loaded(conf, uncommented(TEXT)), loaded(conf, TEXT)
-    assert default.authentication is None  # the line alone switches it on, with these defaults
-    assert written.authentication == loaded(conf, TEXT.replace("#authentication:", "authentication:")).authentication
-    assert values(dataclasses.replace(written, authentication=None)) == values(default)
+    assert default.authentication is default.permission is None  # the lines alone switch them on, with these defaults
+    alone = loaded(conf, TEXT.replace("#authentication:", "authentication:").replace("#permission:", "permission:"))
+    assert (written.authentication, written.permission) == (alone.authentication, alone.permission)
+    assert values(dataclasses.replace(written, authentication=None, permission=None)) == values(default)
 
 
 def test_it_mounts_the_plugin_into_fate_flow() -> None:

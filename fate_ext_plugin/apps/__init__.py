@@ -28,8 +28,8 @@ class Door:
         for rule in ("/", "/<path:path>"):
             self.manager.add_url_rule(rule, "unknown", self._unknown, methods=METHODS)
 
-    def add(self, service: str, methods: List[str], view: View) -> None:
-        """Serve ``/v1/ext/<service>``."""
+    def add(self, service: str, methods: List[str], view: View, path: str = "") -> None:
+        """Serve ``/v1/ext/<service><path>``, behind the service's token."""
 
         def fenced() -> Any:
             self._fence.check(
@@ -39,7 +39,7 @@ class Door:
                 raise MethodNotAllowed(f"{request.method} is not allowed here; use {' or '.join(methods)}.")
             return view()
         # All methods: Flask itself would answer HEAD and OPTIONS with 200, and FATE Flow's app a wrong one.
-        self.manager.add_url_rule(f"/{service}", service, fenced, methods=METHODS)
+        self.manager.add_url_rule(f"/{service}{path}", f"{service}{path}", fenced, methods=METHODS)
 
     def _unknown(self, path: str = "") -> NoReturn:
         raise NoSuchPath("There is no such service. This is fate_ext_plugin.")

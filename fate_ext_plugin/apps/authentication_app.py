@@ -25,16 +25,16 @@ from fate_ext_plugin.schema.authentication import (
 def add_authentication_services(door: Door, authentication: Authentication, signature_over_http: bool) -> None:
 
     def client_authentication() -> Any:
-        body = load(CLIENT_AUTHENTICATION, _body())
+        body = load(CLIENT_AUTHENTICATION, read_body())
         return _decision(lambda: authentication.clients.check(client_request(body)))
 
     def site_authentication() -> Any:
-        body = load(SITE_AUTHENTICATION, _body())
+        body = load(SITE_AUTHENTICATION, read_body())
         return _decision(
             lambda: authentication.sites.check(body["src_party_id"], body["site_signature"], body["body"]))
 
     def signature() -> Any:
-        body = load(SIGNATURE, _body())
+        body = load(SIGNATURE, read_body())
         signed = authentication.sites.sign(body["party_id"], body["body"])
         # ``data`` is what FATE Flow reads, ``site_signature`` what its published page says.
         return jsonify(code=0, msg="success", message="success", data=signed, site_signature=signed)
@@ -76,7 +76,7 @@ def _decision(check: Callable[[], None]) -> Any:
     return jsonify(code=0, msg="success", message="success")
 
 
-def _body() -> bytes:
+def read_body() -> bytes:
     body = b""
     for chunk in read_chunks(request):
         body += chunk

@@ -3,7 +3,7 @@ import time
 from dataclasses import replace
 from typing import Callable, List, Optional, Tuple
 
-from fate_ext_plugin.auth.audit import AuditTrail
+from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.auth.clients import Client, Clients
 from fate_ext_plugin.auth.replay import Nonces
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text

@@ -10,8 +10,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from peewee import IntegrityError
 
 from fate_ext_plugin.auth.box import SecretBox
-from fate_ext_plugin.auth.cached import Cached
 from fate_ext_plugin.auth.scheme import ALGORITHMS, Signer
+from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidKey

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from fate_ext_plugin.auth.box import SecretBox
-from fate_ext_plugin.auth.cached import Cached
 from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
+from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, create_once, now_ms
 from fate_ext_plugin.errors import ExtError, InvalidKey

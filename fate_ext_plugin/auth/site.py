@@ -3,7 +3,7 @@ import logging
 import time
 from typing import Any, Callable, Optional, Set
 
-from fate_ext_plugin.auth.audit import AuditTrail
+from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.auth.envelope import Envelope, append, new_nonce, parse, signed_text
 from fate_ext_plugin.auth.keys import Key, Policy, SiteKeys, body_text
 from fate_ext_plugin.auth.replay import Nonces

@@ -17,18 +17,21 @@ from fate_ext_plugin.settings import read_settings_file
 @CONF
 @AS_JSON
 @click.option("--refused", is_flag=True, help="Only those that were refused.")
-@click.option("--check", type=click.Choice(["client", "site", "signature"]), help="Only decisions of this kind.")
+@click.option("--check", type=click.Choice(["client", "site", "signature", "permission"]),
+              help="Only decisions of this kind.")
 @click.option("--who", metavar="X", help="Only this app key or party ID.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000))
 def audit(
     conf: Path, as_json: bool, refused: bool, check: Optional[str], who: Optional[str], limit: int
 ) -> None:
-    """List the newest decisions of authentication."""
-    from fate_ext_plugin.auth.audit import read
+    """List the newest decisions of authentication and permission."""
+    from fate_ext_plugin.audit import read
+    from fate_ext_plugin.permission.opened import trail_folder
 
-    folder = read_settings_file(conf).data_dir / "audit"
+    settings = read_settings_file(conf)
+    folder = settings.data_dir / "audit"
     wanted = (
-        entry for entry in read(folder)
+        entry for entry in read(folder, trail_folder(settings))
         if not (refused and entry["allowed"]) and check in (None, entry["check"]) and who in (None, entry["who"]))
     try:
         found = list(islice(wanted, limit))
@@ -40,5 +43,5 @@ def audit(
     click.echo(table(
         ["time", "check", "", "who", "what", "from", "reason"],
         [[date_of(entry["time"] * 1000), entry["check"], "ok" if entry["allowed"] else "refused", entry["who"],
-          entry["what"], entry["from"], entry["reason"] if not entry["allowed"] or entry["check"] == "site" else None]
+          entry["what"], entry["from"], None if entry["reason"] == "ok" else entry["reason"]]
          for entry in found]))

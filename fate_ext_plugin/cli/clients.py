@@ -12,7 +12,7 @@ from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.errors import ExtError, InvalidKey
 from fate_ext_plugin.private_file import require_private
 
-# What a server holds in memory it looks up again after 3 seconds (auth/cached.py).
+# What a server holds in memory it looks up again after 3 seconds (cached.py).
 SOON = "a running server follows within 3 seconds"
 
 

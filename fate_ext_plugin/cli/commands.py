@@ -10,6 +10,7 @@ from fate_ext_plugin import __version__
 from fate_ext_plugin.cli.audit import audit
 from fate_ext_plugin.cli.check import checks
 from fate_ext_plugin.cli.clients import client
+from fate_ext_plugin.cli.grants import grant
 from fate_ext_plugin.cli.keys import key
 from fate_ext_plugin.cli.options import AS_JSON, CONF
 from fate_ext_plugin.cli.table import table
@@ -21,11 +22,12 @@ from fate_ext_plugin.settings import read_settings_file
 @click.group()
 @click.version_option(__version__, prog_name="fate-ext")
 def cli() -> None:
-    """The extension services that FATE Flow calls: features for its jobs, and authentication."""
+    """The extension services that FATE Flow calls: features for its jobs, authentication, permission."""
 
 
 cli.add_command(client)
 cli.add_command(key)
+cli.add_command(grant)
 cli.add_command(audit)
 
 

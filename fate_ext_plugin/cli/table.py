@@ -2,6 +2,8 @@
 import unicodedata
 from typing import Any, List, Sequence
 
+from fate_ext_plugin.harmless import harmless
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, header_line: bool = True) -> str:
     """Columns as wide as their widest cell; None is empty."""
@@ -10,12 +12,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, header_line: 
     widths = [max((_width(row[i]) for row in shown), default=0) for i in range(len(header))]
     return "\n".join(
         "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths)).rstrip() for row in shown)
-
-
-def harmless(text: str) -> str:
-    """Text of a stranger must not steer the terminal, nor break the line."""
-    return text if text.isprintable() else "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def _width(text: str) -> int:

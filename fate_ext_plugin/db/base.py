@@ -91,6 +91,11 @@ def create_once(model: Any, **values: Any) -> bool:
         raise
 
 
+def dicts(query: Any) -> List[Dict[str, Any]]:
+    """The rows of a query, by columns."""
+    return list(query.dicts())
+
+
 def stamped(values: Dict[str, Any]) -> Dict[str, Any]:
     now = now_ms()
     return {**values, "f_update_time": now, "f_update_date": date_of(now)}

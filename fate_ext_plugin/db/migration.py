@@ -6,8 +6,9 @@ from typing import Callable, List
 from peewee import CharField, IntegerField
 
 from fate_ext_plugin.db.auth import Client, Nonce, SiteKey, SitePolicy
-from fate_ext_plugin.db.base import ExtModel, Store
+from fate_ext_plugin.db.base import ExtModel, Store, create_once
 from fate_ext_plugin.db.feature_job import FeatureJob
+from fate_ext_plugin.db.permission import Grant, GrantJob, GrantKey, GrantUse, Revision
 from fate_ext_plugin.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -30,9 +31,14 @@ def create_authentication() -> None:
         model.create_table(safe=True)
 
 
+def create_permission() -> None:
+    for model in (Grant, GrantKey, GrantUse, GrantJob, Revision):
+        model.create_table(safe=True)
+
+
 # Append only. Each step may be run again after a crash, or by two servers at once, so it must not mind.
-STEPS: List[Callable[[], None]] = [create_feature_jobs, create_authentication]
-MODELS = [Migration, FeatureJob, Client, SiteKey, SitePolicy, Nonce]
+STEPS: List[Callable[[], None]] = [create_feature_jobs, create_authentication, create_permission]
+MODELS = [Migration, FeatureJob, Client, SiteKey, SitePolicy, Nonce, Grant, GrantKey, GrantUse, GrantJob, Revision]
 
 
 def migrate(store: Store) -> None:
@@ -59,4 +65,4 @@ def _take_steps() -> None:
             continue
         step()
         logger.info("database: step %d, %s", number, step.__name__)
-        Migration.create(f_number=number, f_name=step.__name__)
+        create_once(Migration, f_number=number, f_name=step.__name__)

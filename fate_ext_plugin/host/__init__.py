@@ -30,6 +30,9 @@ class Host(Protocol):
     def site_keys(self) -> List[Tuple[str, str, str]]:
         """FATE Flow's own keys: party, ``private`` or ``public``, PEM."""
 
+    def permission_rules(self) -> List[Tuple[str, str, str]]:
+        """The grants of FATE Flow's built-in check: party, ``component`` or ``dataset``, value."""
+
     def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
         """Whether a FATE job of this ID is running here; None where the host can't tell."""
 

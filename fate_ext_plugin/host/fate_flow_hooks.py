@@ -1,4 +1,4 @@
-"""FATE Flow's hooks of authentication, with our rules behind them.
+"""FATE Flow's hooks of authentication and permission, with our rules behind them.
 
 Imported in every task worker, where only the signature is used: everything is opened at its first use.
 """
@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any, Callable, List, Optional
 
-from fate_ext_plugin.errors import AUTHENTICATION_ERROR, ExtError
+from fate_ext_plugin.errors import AUTHENTICATION_ERROR, SERVER_ERROR, ExtError, NotPermitted
 from fate_ext_plugin.host.fate_flow_v1 import (
     FateFlowV1,
     check_scheduling_requests,
@@ -63,10 +63,20 @@ def _open_signer() -> Any:
     return open_signer(settings(), host.store, host.party_id())
 
 
+def _open_permission() -> Any:
+    from fate_ext_plugin.permission.opened import open_permission
+
+    host = FateFlowV1()
+    _warn_of_switches(host)
+    return open_permission(settings(), host.store, host.party_id())
+
+
 settings = Once(read_settings)
 #: this server's :class:`fate_ext_plugin.authentication.Authentication`, shared by the hooks and the HTTP services
 authentication = Once(_open_authentication)
 signer = Once(_open_signer)
+#: this server's :class:`fate_ext_plugin.permission.check.Permission`, shared likewise
+permission = Once(_open_permission)
 
 
 def register_client_authentication() -> Callable[[], Any]:
@@ -111,6 +121,45 @@ def register_site_authentication() -> Callable[[], Any]:
     return authentication
 
 
+def register_permission() -> Callable[[], Any]:
+    """Register the hook; returns what opens all that it needs."""
+    from fate_flow.hook import HookManager
+    from fate_flow.hook.common.parameters import PermissionReturn
+
+    def check(parm: Any) -> Any:
+        try:
+            permission().check(parm.to_dict(), _job_id(), _address())
+        except NotPermitted as error:
+            return PermissionReturn(code=error.detail, message=error.message)
+        except Exception as error:
+            return PermissionReturn(code=SERVER_ERROR, message=explained(error))
+        return PermissionReturn()
+
+    HookManager.register_permission_check_hook(check)
+    return permission
+
+
+def _warn_of_switches(host: FateFlowV1) -> None:
+    """Of settings of FATE Flow's own that make less of permission than they seem to say."""
+    site, component, dataset = host.permission_switches()
+    if not site:
+        server_logger().warning(
+            "fate_ext_plugin: site authentication is off, so anyone who reaches this server can ask for permission in "
+            "any party's name; switch it on (authentication.site.switch)")
+    for name, switch in (("component", component), ("dataset", dataset)):
+        if not switch:
+            server_logger().warning(
+                "fate_ext_plugin asks for grants of %ss though permission.%s is off in service_conf.yaml; grant * "
+                "where all are allowed", name, name)
+
+
+def _job_id() -> Any:
+    """From the path of the request that creates the job: a predict job names another one in its settings."""
+    from flask import request
+
+    return (request.view_args or {}).get("job_id")
+
+
 def _close_the_hole() -> None:
     if in_server():
         check_scheduling_requests()
@@ -121,7 +170,7 @@ def explained(error: Exception) -> str:
     if isinstance(error, ExtError):
         return error.message
     server_logger().error("fate_ext_plugin refuses a request: %s: %s", type(error).__name__, error)
-    return "fate_ext_plugin can't authenticate; look at the server's log."
+    return "fate_ext_plugin can't decide; look at the server's log."
 
 
 def _first(registered: List[Any], name: str) -> None:

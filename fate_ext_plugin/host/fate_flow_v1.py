@@ -48,6 +48,22 @@ class FateFlowV1:
             lambda: [(row.f_party_id, row.f_key_name, row.f_key) for row in SiteKeyInfo.select()]
             if SiteKeyInfo.table_exists() else [])
 
+    def permission_switches(self) -> Tuple[bool, bool, bool]:
+        """Those of site authentication, and of permission for components and for datasets."""
+        from fate_flow.settings import COMPONENT_PERMISSION, DATASET_PERMISSION, SITE_AUTHENTICATION
+
+        return bool(SITE_AUTHENTICATION), bool(COMPONENT_PERMISSION), bool(DATASET_PERMISSION)
+
+    def permission_rules(self) -> List[Tuple[str, str, str]]:
+        """The grants of FATE Flow's built-in check: party, ``component`` or ``dataset``, value."""
+        from fate_flow.settings import CASBIN_TABLE_NAME
+
+        database = self.store.database
+        return self.store.call(lambda: [
+            (str(party), str(kind), str(value)) for party, kind, value in database.execute_sql(
+                f"SELECT v0, v1, v2 FROM {CASBIN_TABLE_NAME} WHERE ptype = 'p' ORDER BY id").fetchall()
+        ] if database.table_exists(CASBIN_TABLE_NAME) else [])
+
     def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
         from fate_flow.db.db_models import Job
 

@@ -33,6 +33,9 @@ class Standalone:
     def site_keys(self) -> List[Tuple[str, str, str]]:
         return []
 
+    def permission_rules(self) -> List[Tuple[str, str, str]]:
+        return []
+
     def fate_job_running(self, fate_job_id: str) -> Optional[bool]:
         return None
 

@@ -5,6 +5,7 @@
 import ipaddress
 import os
 import re
+import sys
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
@@ -14,7 +15,19 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_load, va
 
 from fate_ext_plugin.feature.source import source_types
 from fate_ext_plugin.feature.view import RESERVED_NAMES, Parameter, View
-from fate_ext_plugin.settings import SQLITE, AuthenticationSettings, DatabaseSettings, Listen, Settings
+from fate_ext_plugin.settings import (
+    SQLITE,
+    AuthenticationSettings,
+    DatabaseSettings,
+    Listen,
+    PermissionSettings,
+    Settings,
+)
+
+if sys.version_info >= (3, 9):
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+else:
+    from backports.zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 NAME = validate.Regexp(r"\A[A-Za-z][A-Za-z0-9_-]{0,63}\Z", error="A name is 1 to 64 letters, digits, _ or -.")
 PARTY = validate.Regexp(r"\A[A-Za-z0-9_-]{1,20}\Z", error="A party ID is 1 to 20 letters, digits, _ or -.")
@@ -234,6 +247,27 @@ class AuthenticationSchema(Schema):
             raise ValidationError("This environment variable is not set.", "master_key_env")
 
 
+class TimeZone(fields.Field):
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, TypeError, AttributeError, OSError):
+            raise ValidationError("Must be a time zone such as Asia/Shanghai.") from None
+
+
+class PermissionSchema(Schema):
+    mode = fields.String(load_default="enforce", validate=validate.OneOf(["enforce", "observe"]), metadata={
+        "help": "observe: allow everything, and only log what would be refused, for a safe roll-out"})
+    check_local = Boolean(load_default=False, metadata={
+        "help": "ask for grants for this site's own jobs, too"})
+    time_zone = TimeZone(load_default=None, allow_none=True, metadata={
+        "help": "of the dates, weekdays and hours in grants, such as Asia/Shanghai; default: the machine's"})
+
+    @post_load
+    def build(self, data: Dict[str, Any], **_: Any) -> PermissionSettings:
+        return PermissionSettings(**data)
+
+
 class SettingsSchema(Schema):
     data_dir = BasePath(required=True, metadata={
         "help": "folder of our own: ID files, results, the secret of the capability tokens"})
@@ -278,6 +312,9 @@ class SettingsSchema(Schema):
     authentication = fields.Nested(AuthenticationSchema, load_default=None, metadata={
         "help": "client and site authentication. Without this section they are not served, and their hooks refuse "
                 "everything"})
+    permission = fields.Nested(PermissionSchema, load_default=None, metadata={
+        "help": "which party may run what on which data. Without this section it is not served, and its hook refuses "
+                "everything"})
     database = fields.Nested(DatabaseSchema, load_default=None, metadata={
         "help": "`fate-ext serve` only: where job status lives; default: SQLite in data_dir. "
                 "Mounted in FATE Flow its own database is used"})
@@ -286,9 +323,10 @@ class SettingsSchema(Schema):
     @pre_load
     def empty_section(self, data: Any, **_: Any) -> Any:
         """YAML reads a section whose lines are all commented out as null; it is meant to be there."""
-        if isinstance(data, Mapping) and data.get("authentication", 0) is None:
-            return {**data, "authentication": {}}
-        return data
+        if not isinstance(data, Mapping):
+            return data
+        return {key: {} if value is None and key in ("authentication", "permission") else value
+                for key, value in data.items()}
 
     @validates_schema
     def default_exists(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -297,8 +335,9 @@ class SettingsSchema(Schema):
 
     @validates_schema
     def something(self, data: Mapping[str, Any], **_: Any) -> None:
-        if not data["views"] and data["authentication"] is None:
-            raise ValidationError("Missing, and so is authentication: there is nothing to serve.", "views")
+        if not data["views"] and data["authentication"] is None and data["permission"] is None:
+            raise ValidationError(
+                "Missing, and so are authentication and permission: there is nothing to serve.", "views")
 
     @post_load
     def build(self, data: Dict[str, Any], **_: Any) -> Settings:

@@ -1,38 +1,25 @@
 """Clients, keys and nonces on every database they may live in, seen by several servers at once."""
 import time
 from pathlib import Path
-from typing import Callable, Iterator, List
+from typing import Callable, List
 
 import pytest
 from Crypto.PublicKey import RSA
 
-from fate_ext_plugin.auth.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
 from fate_ext_plugin.auth.clients import Clients
 from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
+from fate_ext_plugin.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
 from fate_ext_plugin.db.auth import Nonce
 from fate_ext_plugin.db.base import Store, now_ms
-from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.errors import InvalidKey, Unauthenticated
 from tests.auth.conftest import BOX, Clock, vectors
-from tests.support.databases import KINDS, empty_store, in_processes
+from tests.support.databases import in_processes
 
 
-@pytest.fixture(params=KINDS, scope="module")
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def folder(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp(kind)
-
-
-@pytest.fixture(scope="module")
-def store(kind: str, folder: Path) -> Iterator[Store]:  # type: ignore[override]
-    with empty_store(kind, folder) as store:
-        migrate(store)
-        yield store
+@pytest.fixture
+def store(kind_store: Store) -> Store:
+    return kind_store
 
 
 # -- clients ---------------------------------------------------------------------------------------------------------
@@ -189,7 +176,7 @@ def test_used_nonces_are_deleted_after_their_time(store: Store) -> None:
     assert store.call(lambda: Nonce.select().where(Nonce.f_until < clock.now * 1000).count()) == 0
 
 
-def test_of_servers_that_share_a_database_one_accepts_a_request(kind: str, folder: Path, store: Store) -> None:
+def test_of_servers_that_share_a_database_one_accepts_a_request(kind: str, kind_folder: Path, store: Store) -> None:
     if kind == "apsw":
         pytest.skip("FATE Flow's servers that share a database are on MySQL")
     nonce = f"shared-{time.time()}"
@@ -200,4 +187,4 @@ def test_of_servers_that_share_a_database_one_accepts_a_request(kind: str, folde
         except Unauthenticated:
             return False
         return True
-    assert sorted(in_processes(accepts, 4, kind, folder)) == [False, False, False, True]
+    assert sorted(in_processes(accepts, 4, kind, kind_folder)) == [False, False, False, True]

@@ -4,7 +4,7 @@ from typing import List
 
 import pytest
 
-from fate_ext_plugin.auth.audit import AuditTrail
+from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.db.base import date_of
 from tests.auth.conftest import Clock
 from tests.cli.conftest import ALONE, Run

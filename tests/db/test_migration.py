@@ -24,9 +24,15 @@ COLUMNS = {table: EVERY | own for table, own in {
         "f_id", "f_party_id", "f_kind", "f_fingerprint", "f_key", "f_valid_from", "f_valid_until"},
     "t_ext_site_policy": {"f_party_id", "f_envelope", "f_md5", "f_envelope_seen"},
     "t_ext_nonce": {"f_key", "f_uses", "f_used_for", "f_until"},
+    "t_ext_grant": {"f_name", "f_party", "f_role", "f_allow", "f_items", "f_valid_from", "f_valid_until", "f_weekdays",
+                    "f_hours", "f_max_uses", "f_max_uses_per_day", "f_initiators", "f_partners", "f_note", "f_maker"},
+    "t_ext_grant_key": {"f_id", "f_key", "f_grant"},
+    "t_ext_grant_use": {"f_grant", "f_total", "f_on_day", "f_day"},
+    "t_ext_grant_job": {"f_key", "f_grant"},
+    "t_ext_revision": {"f_name", "f_value"},
     "t_ext_migration": {"f_number", "f_name"},
 }.items()}
-STEPS = [(1, "create_feature_jobs"), (2, "create_authentication")]
+STEPS = [(1, "create_feature_jobs"), (2, "create_authentication"), (3, "create_permission")]
 
 
 @pytest.fixture(params=KINDS)
@@ -76,11 +82,11 @@ def test_a_new_version_takes_only_its_own_steps(store: Store, monkeypatch: pytes
     def add_something() -> None:
         taken.append("new")
 
-    monkeypatch.setattr(migration, "STEPS", [lambda: taken.append("old")] * 2 + [add_something])
+    monkeypatch.setattr(migration, "STEPS", [lambda: taken.append("old")] * len(STEPS) + [add_something])
     migrate(store)
     migrate(store)
     assert taken == ["new"]
-    assert done(store) == [*STEPS, (3, "add_something")]
+    assert done(store) == [*STEPS, (len(STEPS) + 1, "add_something")]
 
 
 def test_servers_that_start_at_once_do_not_mind_each_other(kind: str, store: Store, tmp_path: Path) -> None:

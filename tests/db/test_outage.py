@@ -9,9 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import requests
 
-from tests.conftest import database_url
 from tests.support.api_reader import ApiReader
-from tests.support.databases import SERVERS, empty_store
+from tests.support.databases import SERVERS, database_url, empty_store
 from tests.support.site import Site
 from tests.support.slow_source import go, install_slow_source, lines, slow_view, wait_started
 

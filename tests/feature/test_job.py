@@ -6,36 +6,23 @@
 """
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.db.feature_job import FeatureJob
-from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.errors import SourceError, UnknownJob
 from fate_ext_plugin.feature.job import CANCELED, EXPIRED, FAILED, RUNNING, SUCCESS, WAITING, Job, Jobs
 from fate_ext_plugin.feature.source import Counts
-from tests.support.databases import KINDS, empty_store, in_processes
+from tests.support.databases import in_processes
 
 STATUSES = [WAITING, RUNNING, SUCCESS, FAILED, CANCELED, EXPIRED]
 
 
-@pytest.fixture(params=KINDS, scope="module")
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def folder(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp(kind)
-
-
-@pytest.fixture(scope="module")
-def store(kind: str, folder: Path) -> Iterator[Store]:
-    with empty_store(kind, folder) as store:
-        migrate(store)
-        yield store
+@pytest.fixture
+def store(kind_store: Store) -> Store:
+    return kind_store
 
 
 @pytest.fixture
@@ -264,9 +251,9 @@ def take_all(store: Store) -> List[str]:
     return [job.job_id for job in jobs.find() if jobs.take(job)]
 
 
-def test_of_two_processes_one_takes_a_job(jobs: Jobs, kind: str, folder: Path) -> None:
+def test_of_two_processes_one_takes_a_job(jobs: Jobs, kind: str, kind_folder: Path) -> None:
     for number in range(30):
         jobs.add(new(str(number)))
-    first, second = in_processes(take_all, 2, kind, folder)
+    first, second = in_processes(take_all, 2, kind, kind_folder)
     assert sorted(first + second, key=int) == [str(number) for number in range(30)]
     assert {job.attempt for job in jobs.find()} == {1}

@@ -14,7 +14,6 @@ from playhouse.pool import PooledMySQLDatabase
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS
 from fate_ext_plugin.host.standalone import open_database
-from tests.conftest import database_url
 from tests.support.site import Site
 
 T = TypeVar("T")
@@ -30,6 +29,17 @@ def open_kind(kind: str, folder: Path) -> Database:
     if kind == "mysql":
         return _fate_mysql()
     return open_database(standalone(kind, folder).settings)
+
+
+def database_url(kind: str) -> Dict[str, str]:
+    """The section ``database`` for a real MariaDB or PostgreSQL, as .ci/run starts them; skips where there is none."""
+    url, password = (os.environ.get(f"FATE_EXT_TEST_{kind}_{part}") for part in ("URL", "PASSWORD"))
+    if not url or not password:
+        reason = f"FATE_EXT_TEST_{kind}_URL and FATE_EXT_TEST_{kind}_PASSWORD name no database"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return {"url": url, "password_env": f"FATE_EXT_TEST_{kind}_PASSWORD"}
 
 
 def standalone(kind: str, folder: Path) -> Site:

@@ -9,10 +9,14 @@ RETRY_SECONDS = 1.0
 
 
 class Cached(Generic[T]):
-    """:param load: reads all of it, given what it read before (None at first), so that unchanged parts can be kept."""
+    """:param load: reads all of it, given what it read before (None at first), so that unchanged parts can be kept.
+    :param refresh: seconds after which it is looked at again."""
 
-    def __init__(self, load: Callable[[Optional[T]], T], clock: Callable[[], float] = time.monotonic) -> None:
-        self._load, self._clock = load, clock
+    def __init__(
+        self, load: Callable[[Optional[T]], T], clock: Callable[[], float] = time.monotonic,
+        refresh: float = REFRESH_SECONDS,
+    ) -> None:
+        self._load, self._clock, self._refresh = load, clock, refresh
         self._lock = threading.Lock()
         self._value: Optional[T] = None
         self._error: Optional[Exception] = None
@@ -20,13 +24,13 @@ class Cached(Generic[T]):
         self._changes = 0
 
     def get(self) -> T:
-        """At most :data:`REFRESH_SECONDS` old. Whatever ``load`` raises is raised here: nothing old is served."""
+        """At most ``refresh`` seconds old. Whatever ``load`` raises is raised here: nothing old is served."""
         value = self._value
-        if value is None or self._clock() - self._looked >= REFRESH_SECONDS:
+        if value is None or self._clock() - self._looked >= self._refresh:
             with self._lock:
                 if self._error is not None and self._clock() - self._looked < RETRY_SECONDS:
                     raise self._error.with_traceback(None)  # not each waiting thread tries in vain
-                if self._value is None or self._clock() - self._looked >= REFRESH_SECONDS:
+                if self._value is None or self._clock() - self._looked >= self._refresh:
                     self._look()
                 value = self._value
         assert value is not None

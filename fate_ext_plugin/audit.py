@@ -9,13 +9,14 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, Iterator, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Iterator, Mapping, Optional, Tuple
 
 logger = logging.getLogger(__name__)
 ALLOWED, REFUSED = "allowed.jsonl", "refused.jsonl"
 FILE_BYTES = 10 * 2**20
 FILES = 5
 MAX_TEXT = 200
+MAX_REQUEST = 20_000
 GATHER_SECONDS = 0.01
 LINES_AT_ONCE = 1000
 MAX_WAITING = 100_000
@@ -37,17 +38,23 @@ class AuditTrail:
         self._writing = threading.Lock()
         self._thread: Optional[threading.Thread] = None
 
-    def write(self, check: str, allowed: bool, who: Any, what: Any, source: Any, reason: str) -> None:
+    def write(
+        self, check: str, allowed: bool, who: Any, what: Any, source: Any, reason: str,
+        request: Optional[Mapping[str, Any]] = None,
+    ) -> None:
         """Note a decision. A disk that is full is told in the log and stops nobody: FATE Flow must go on.
 
         A server that is killed loses what it decided in its last milliseconds.
 
-        :param check: ``client``, ``site`` or ``signature``.
+        :param check: ``client``, ``site``, ``signature`` or ``permission``.
         :param who: app key or party; :param what: method and path, or none; :param source: address, where known.
+        :param request: all that the decision was made of, where it may be tried again; left out if it is long.
         """
-        entry = {
+        entry: Dict[str, Any] = {
             "time": round(self._clock(), 6), "check": check, "allowed": allowed, "who": _short(who),
             "what": _short(what), "from": _short(source), "reason": _short(reason)}
+        if request is not None and len(json.dumps(request)) <= MAX_REQUEST:
+            entry["request"] = request
         self._waiting.append((allowed, (json.dumps(entry) + "\n").encode("ascii")))
         if len(self._waiting) > MAX_WAITING:
             self.flush()  # the disk is slower than the requests
@@ -126,10 +133,10 @@ class _File:
                 os.replace(older, _numbered(self._path, number))
 
 
-def read(folder: Path) -> Iterator[Dict[str, Any]]:
-    """All decisions still known, the newest first."""
-    both = (_read(folder / name) for name in (ALLOWED, REFUSED))
-    return heapq.merge(*both, key=lambda entry: -float(entry["time"]))
+def read(*folders: Path) -> Iterator[Dict[str, Any]]:
+    """All decisions still known of the trails in ``folders``, the newest first."""
+    files = (_read(folder / name) for folder in folders for name in (ALLOWED, REFUSED))
+    return heapq.merge(*files, key=lambda entry: -float(entry["time"]))
 
 
 def _read(path: Path) -> Iterator[Dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fate_ext_plugin.auth.audit import FILES, AuditTrail, read
+from fate_ext_plugin.audit import FILES, AuditTrail, read
 from tests.auth.conftest import Clock
 from tests.support.site import wait_until
 
@@ -94,7 +94,7 @@ def test_it_is_written_within_milliseconds_and_at_the_end_of_the_process(tmp_pat
     trail = AuditTrail(tmp_path)
     trail.write("site", True, "1", None, None, "ok")
     wait_until(lambda: list(read(tmp_path)), 2, "the line")
-    code = ("import sys, pathlib; from fate_ext_plugin.auth.audit import AuditTrail; "
+    code = ("import sys, pathlib; from fate_ext_plugin.audit import AuditTrail; "
             "AuditTrail(pathlib.Path(sys.argv[1])).write('site', True, '2', None, None, 'ok')")
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     assert [entry["who"] for entry in read(tmp_path)] == ["2", "1"]
@@ -103,8 +103,8 @@ def test_it_is_written_within_milliseconds_and_at_the_end_of_the_process(tmp_pat
 def test_a_disk_slower_than_the_requests_holds_them_up_and_not_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fate_ext_plugin.auth.audit.MAX_WAITING", 10)
-    monkeypatch.setattr("fate_ext_plugin.auth.audit.GATHER_SECONDS", 60)
+    monkeypatch.setattr("fate_ext_plugin.audit.MAX_WAITING", 10)
+    monkeypatch.setattr("fate_ext_plugin.audit.GATHER_SECONDS", 60)
     trail = AuditTrail(tmp_path)
     for number in range(35):
         trail.write("site", True, number, None, None, "ok")

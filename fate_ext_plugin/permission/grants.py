@@ -1,0 +1,248 @@
+"""The table of grants, for any number of servers. A check reads only the few rows that may concern it, and keeps them
+until somebody changes the table: so a million grants take no more memory than the requests of these days need."""
+import getpass
+import json
+from collections import defaultdict
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Protocol, Sequence, Set, Tuple
+
+from fate_ext_plugin.cached import Cached
+from fate_ext_plugin.db import permission as tables
+from fate_ext_plugin.db.base import Store, create_once, dicts, stamped
+from fate_ext_plugin.errors import InvalidGrant
+from fate_ext_plugin.permission.calendar import parse_hours
+from fate_ext_plugin.permission.grant import Grant
+from fate_ext_plugin.permission.item import STAR, Item
+
+# A grant that another server stored counts here so soon.
+REFRESH_SECONDS = 1.0
+# Answers kept in memory; each is the few grants that may cover one item for one party.
+MAX_ANSWERS = 20_000
+# SQLite takes 999 values in a statement; a row of a grant has 19.
+KEYS_AT_ONCE, ROWS_AT_ONCE = 500, 50
+GRANTS = "grants"
+
+Found = Dict[Item, Tuple[Grant, ...]]
+
+
+class Source(Protocol):
+    """Where a check finds grants."""
+
+    def find(self, party: str, items: Sequence[Item]) -> Found:
+        """For each item all grants that cover it for ``party``, whatever their terms."""
+
+
+class ListedGrants:
+    """Grants in memory, for a look at some that are not stored yet."""
+
+    def __init__(self, grants: Iterable[Grant]) -> None:
+        self._by_key: Dict[str, List[Grant]] = defaultdict(list)
+        for grant in grants:
+            for key in _keys_of(grant):
+                self._by_key[key].append(grant)
+
+    def find(self, party: str, items: Sequence[Item]) -> Found:
+        return {item: _covering(item, [
+            grant for key in _lookup_keys(party, item) for grant in self._by_key.get(key, ())]) for item in items}
+
+
+class _Answers:
+    """What was found while the table stood at one revision."""
+
+    def __init__(self, revision: int) -> None:
+        self.revision = revision
+        self.found: Dict[Tuple[str, Item], Tuple[Grant, ...]] = {}
+
+    def keep(self, party: str, found: Found) -> None:
+        if len(self.found) + len(found) > MAX_ANSWERS:
+            self.found = {}
+        self.found.update({(party, item): grants for item, grants in found.items()})
+
+
+class Grants:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._answers: Cached[_Answers] = Cached(self._look, refresh=REFRESH_SECONDS)
+
+    # -- finding -------------------------------------------------------------------------------------------------------
+
+    def find(self, party: str, items: Sequence[Item]) -> Found:
+        """As :meth:`Source.find`, at most :data:`REFRESH_SECONDS` old.
+
+        :raises DatabaseUnavailable: nothing old is answered then.
+        """
+        answers = self._answers.get()
+        known = {item: answers.found.get((party, item)) for item in items}
+        missing = [item for item, grants in known.items() if grants is None]
+        if missing:
+            new = self._find_rows(party, missing)
+            answers.keep(party, new)
+            known.update(new)
+        return known  # type: ignore[return-value]
+
+    def _look(self, before: Optional[_Answers]) -> _Answers:
+        revision = self._store.call(_revision)
+        return before if before and before.revision == revision else _Answers(revision)
+
+    def _find_rows(self, party: str, items: Sequence[Item]) -> Found:
+        keys = {item: _lookup_keys(party, item) for item in items}
+        by_key = self._store.call(lambda: _grants_by_key(sorted({key for found in keys.values() for key in found})))
+        return {item: _covering(item, [grant for key in keys[item] for grant in by_key.get(key, ())])
+                for item in items}
+
+    # -- the whole table -----------------------------------------------------------------------------------------------
+
+    def all(self) -> List[Grant]:
+        """Every grant, by name."""
+        return [grant_of(row) for row in self.rows()]
+
+    def rows(self, party: Optional[str] = None) -> List[Dict[str, Any]]:
+        """The table's rows by name, with who made them and when; all, or those that may concern ``party``."""
+        query = tables.Grant.select().order_by(tables.Grant.f_name)
+        if party is not None:
+            query = query.where(tables.Grant.f_party.in_([party, STAR]))
+        return self._store.call(lambda: dicts(query))
+
+    def row(self, name: str) -> Dict[str, Any]:
+        """:raises InvalidGrant: there is none."""
+        rows = self._store.call(lambda: dicts(tables.Grant.select().where(tables.Grant.f_name == name)))
+        if not rows:
+            raise InvalidGrant(f"There is no grant {name[:64]!r}; `fate-ext grant list` shows all.")
+        return rows[0]
+
+    # -- changes -------------------------------------------------------------------------------------------------------
+
+    def add(self, grant: Grant, maker: Optional[str] = None) -> None:
+        """:raises InvalidGrant: there is one of that name."""
+        def add() -> None:
+            if tables.Grant.select().where(tables.Grant.f_name == grant.name).exists():
+                raise InvalidGrant(f"There is a grant {grant.name} already; `fate-ext grant show` shows it.")
+            _insert([grant], maker or user())
+
+        self._change(add)
+
+    def remove(self, name: str) -> None:
+        """:raises InvalidGrant: there is none."""
+        def remove() -> None:
+            if not _delete([name], uses=True):
+                raise InvalidGrant(f"There is no grant {name[:64]!r}; `fate-ext grant list` shows all.")
+
+        self._change(remove)
+
+    def replace(self, put: Sequence[Grant], remove: Sequence[str], maker: Optional[str] = None) -> None:
+        """Put grants in, in place of those of the same names, whose uses stay counted; take some out."""
+        def replace() -> None:
+            _delete(remove, uses=True)
+            _delete([grant.name for grant in put], uses=False)
+            _insert(put, maker or user())
+
+        self._change(replace)
+
+    def _change(self, change: Any) -> None:
+        def in_turn() -> None:
+            with self._store.database.atomic():
+                _grow_revision()
+                change()
+
+        self._store.call(lambda: create_once(tables.Revision, f_name=GRANTS, f_value=0))
+        self._store.call(in_turn)
+        self._answers.forget()
+
+
+def user() -> str:
+    """Who runs this program."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # no such user in this container
+        return "unknown"
+
+
+def _keys_of(grant: Grant) -> Set[str]:
+    return {item.key(grant.party) for item in grant.items}
+
+
+def _lookup_keys(party: str, item: Item) -> List[str]:
+    return [*item.keys(party), *item.keys(STAR)]
+
+
+def _covering(item: Item, candidates: Iterable[Grant]) -> Tuple[Grant, ...]:
+    """Each once, by name: the same request is always answered for the same reason."""
+    found = {grant.name: grant for grant in candidates if grant.covers(item)}
+    return tuple(found[name] for name in sorted(found))
+
+
+def _revision() -> int:
+    row = tables.Revision.select().where(tables.Revision.f_name == GRANTS).first()
+    return int(row.f_value) if row else 0
+
+
+def _grow_revision() -> None:
+    row = tables.Revision
+    row.change(f_value=row.f_value + 1).where(row.f_name == GRANTS).execute()
+
+
+def _grants_by_key(keys: Sequence[str]) -> Dict[str, List[Grant]]:
+    by_key: Dict[str, List[Grant]] = defaultdict(list)
+    grants: Dict[str, Grant] = {}
+    for some in _some(keys, KEYS_AT_ONCE):
+        query = (tables.Grant.select(tables.GrantKey.f_key, tables.Grant)
+                 .join(tables.GrantKey, on=tables.GrantKey.f_grant == tables.Grant.f_name)
+                 .where(tables.GrantKey.f_key.in_(some)))
+        for row in dicts(query):
+            name = row["f_name"]
+            if name not in grants:
+                grants[name] = grant_of(row)
+            by_key[row["f_key"]].append(grants[name])
+    return by_key
+
+
+def _delete(names: Sequence[str], uses: bool) -> int:
+    deleted = 0
+    for some in _some(names, KEYS_AT_ONCE):
+        tables.GrantKey.delete().where(tables.GrantKey.f_grant.in_(some)).execute()
+        if uses:
+            for counted in (tables.GrantUse, tables.GrantJob):
+                counted.delete().where(counted.f_grant.in_(some)).execute()
+        deleted += tables.Grant.delete().where(tables.Grant.f_name.in_(some)).execute()
+    return deleted
+
+
+def _insert(grants: Sequence[Grant], maker: str) -> None:
+    made = _created({})
+    for some in _some(grants, ROWS_AT_ONCE):
+        tables.Grant.insert_many([{**_row(grant), "f_maker": maker, **made} for grant in some]).execute()
+    keys = [{"f_key": key, "f_grant": grant.name, **made} for grant in grants for key in sorted(_keys_of(grant))]
+    for some_keys in _some(keys, ROWS_AT_ONCE):
+        tables.GrantKey.insert_many(some_keys).execute()
+
+
+def _created(values: Dict[str, Any]) -> Dict[str, Any]:
+    changed = stamped(values)
+    return {**changed, "f_create_time": changed["f_update_time"], "f_create_date": changed["f_update_date"]}
+
+
+def _some(values: Sequence[Any], count: int) -> Iterator[Sequence[Any]]:
+    return (values[start:start + count] for start in range(0, len(values), count))
+
+
+def _row(grant: Grant) -> Dict[str, Any]:
+    return {
+        "f_name": grant.name, "f_party": grant.party, "f_role": grant.role, "f_allow": grant.allow,
+        "f_items": json.dumps([[item.kind, *item.parts] for item in grant.items]),
+        "f_valid_from": grant.valid_from, "f_valid_until": grant.valid_until,
+        "f_weekdays": " ".join(grant.weekdays), "f_hours": str(grant.hours) if grant.hours else None,
+        "f_max_uses": grant.max_uses, "f_max_uses_per_day": grant.max_uses_per_day,
+        "f_initiators": json.dumps(grant.initiators), "f_partners": json.dumps(grant.partners),
+        "f_note": grant.note,
+    }
+
+
+def grant_of(row: Mapping[str, Any]) -> Grant:
+    """Of a row of the table."""
+    return Grant(
+        name=row["f_name"], party=row["f_party"], role=row["f_role"], allow=bool(row["f_allow"]),
+        items=tuple(Item(kind, tuple(parts)) for kind, *parts in json.loads(row["f_items"])),
+        valid_from=row["f_valid_from"], valid_until=row["f_valid_until"],
+        weekdays=tuple(row["f_weekdays"].split()), hours=parse_hours(row["f_hours"]) if row["f_hours"] else None,
+        max_uses=row["f_max_uses"], max_uses_per_day=row["f_max_uses_per_day"],
+        initiators=tuple(json.loads(row["f_initiators"])), partners=tuple(json.loads(row["f_partners"])),
+        note=row["f_note"])

@@ -1,0 +1,94 @@
+"""What a permission is asked for: components and datasets, and patterns of them.
+
+A pattern is a name in which ``*`` stands for any text, also for none. Nothing else is special, so that no pattern is
+slow.
+"""
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Iterator, Tuple
+
+COMPONENT, DATASET = "component", "dataset"
+STAR = "*"
+# Longer beginnings tell no more patterns apart than these do in practice.
+MAX_PREFIX = 64
+
+
+@dataclass(frozen=True)
+class Item:
+    """A component or dataset, or a pattern of one. ``parts``: (name,), or (namespace, name)."""
+
+    kind: str
+    parts: Tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'/'.join(self.parts)}"
+
+    def covers(self, item: "Item") -> bool:
+        """Whether this pattern means ``item``, letter by letter."""
+        return self.kind == item.kind and all(map(matches, self.parts, item.parts))
+
+    def covers_folded(self, item: "Item") -> bool:
+        """The same as MySQL compares: what is denied must not come in under another spelling of its name."""
+        return self.kind == item.kind and all(
+            matches(fold(pattern), fold(text)) for pattern, text in zip(self.parts, item.parts))
+
+    def key(self, party: str) -> str:
+        """Under what this pattern of a grant for ``party`` is found: one of :func:`keys` of every item it covers."""
+        whole = ""
+        for part in self.parts:
+            beginning, star, _ = fold(part).partition(STAR)
+            if star:
+                return _key(self.kind, party, "beginning", f"{whole}{beginning.rstrip(' ')}"[:MAX_PREFIX])
+            whole += f"{beginning}/"
+        return _key(self.kind, party, "whole", whole)
+
+    def keys(self, party: str) -> Iterator[str]:
+        """The keys of all patterns that may cover this item; some of those found under them do not."""
+        whole = "".join(f"{fold(part)}/" for part in self.parts)
+        yield _key(self.kind, party, "whole", whole)
+        for length in range(min(len(whole) - 1, MAX_PREFIX) + 1):
+            yield _key(self.kind, party, "beginning", whole[:length])
+
+
+def component(name: str) -> Item:
+    """FATE Flow asks with lower-case module names (contract section 7)."""
+    return Item(COMPONENT, (name.lower(),))
+
+
+def dataset(namespace: str, name: str) -> Item:
+    return Item(DATASET, (namespace, name))
+
+
+def matches(pattern: str, text: str) -> bool:
+    """In one pass over ``text``."""
+    first, *rest = pattern.split(STAR)
+    if not rest:
+        return pattern == text
+    last = rest.pop()
+    position, end = len(first), len(text) - len(last)
+    if position > end or not text.startswith(first) or not text.endswith(last):
+        return False
+    for part in rest:
+        found = text.find(part, position, end)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return True
+
+
+@lru_cache(maxsize=10_000)
+def fold(text: str) -> str:
+    """MySQL's collations take letters for equal that differ in case, accents or form, and ignore blanks at the end: a
+    table is found under any such spelling."""
+    if text.isascii():
+        return text.lower().rstrip(" ")
+    decomposed = unicodedata.normalize("NFKD", text)
+    bare = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return bare.casefold().rstrip(" ")
+
+
+def _key(kind: str, party: str, form: str, text: str) -> str:
+    return blake2b(
+        "\n".join((kind, party, form, text)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

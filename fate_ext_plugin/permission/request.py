@@ -1,0 +1,162 @@
+"""A request for permission, as FATE Flow makes it when a job is created, read into what the rules need."""
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
+
+from fate_ext_plugin.errors import InvalidPermissionRequest
+from fate_ext_plugin.permission.item import Item, component, dataset
+
+# FATE's jobs have some dozens.
+MAX_ITEMS = 1000
+# Components that read the table which their parameters name.
+READERS = ("reader", "download")
+# '' and 0 stand for the site itself (contract section 6).
+SELF = ("", "0")
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class PermissionRequest:
+    """``party`` asks the party ``site`` here, in ``role``, for ``items``, all of them.
+
+    ``initiator``: the party that starts the job; ``others``: parties that take part beside these two; ``job``: FATE's
+    job ID, None where it is not known; ``local``: the site's own job.
+    """
+
+    party: str
+    role: str
+    site: str
+    items: Tuple[Item, ...]
+    initiator: str = ""
+    others: FrozenSet[str] = frozenset()
+    job: Optional[str] = None
+    local: bool = False
+
+    def to_dict(self) -> Dict[str, Any]:
+        """For the audit trail; :meth:`from_dict` reads it."""
+        return {"party": self.party, "role": self.role, "site": self.site, "initiator": self.initiator,
+                "others": sorted(self.others), "job": self.job, "local": self.local,
+                "items": [[item.kind, *item.parts] for item in self.items]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "PermissionRequest":
+        """:raises ValueError, TypeError, KeyError: it is not one that :meth:`to_dict` made."""
+        items = tuple(Item(kind, tuple(parts)) for kind, *parts in values["items"])
+        return cls(**{**values, "items": items, "others": frozenset(values["others"])})
+
+
+def read_request(given: Mapping[str, Any], own_party: str, job: Optional[str] = None) -> PermissionRequest:
+    """:param given: by FATE Flow's names: ``component_list``, and where they are known ``src_party_id``, ``role``,
+        ``party_id``, ``initiator``, ``roles``, ``dataset_list``, ``component_parameters``, ``run_time_conf``.
+    :param own_party: this site's party ID, '' where it is not known.
+    :param job: FATE's job ID, where it is known better than from ``run_time_conf``.
+    :raises InvalidPermissionRequest: says what can't be read.
+    """
+    asking, site, role = (_name(given.get(key), key) for key in ("src_party_id", "party_id", "role"))
+    claimed_self = asking in (*SELF, own_party)
+    # Another party that calls its job local is asked for grants all the same.
+    local = (claimed_self and (role == LOCAL or site == "0")) or (asking == site and asking not in SELF)
+    party = (own_party or asking) if asking in SELF else asking
+    return PermissionRequest(
+        party=party, role=role, site=site, items=tuple(_items(given)),
+        initiator=_initiator(given.get("initiator")), others=_parties(given.get("roles")) - {party, site},
+        job=job or _job(given.get("run_time_conf")), local=local)
+
+
+def _items(given: Mapping[str, Any]) -> List[Item]:
+    """Components first: FATE Flow's own check looks at them first, too."""
+    if given.get("component_list") is None:
+        raise InvalidPermissionRequest("component_list is missing.")
+    items = [component(_text(name, "component_list")) for name in _list(given["component_list"], "component_list")]
+    # Parameters are what the components will really read. FATE Flow's dataset_list lacks tables that stand among
+    # "common" parameters, cuts names at dots, and holds another host's tables where there are several.
+    datasets = list(_tables(given.get("component_parameters")))
+    items += datasets or [_dataset(value) for value in _list(given.get("dataset_list"), "dataset_list")]
+    unique = list(dict.fromkeys(items))
+    if len(unique) > MAX_ITEMS:
+        raise InvalidPermissionRequest(f"The job names over {MAX_ITEMS} components and datasets; split it.")
+    return unique
+
+
+def _tables(parameters: Any) -> Iterator[Item]:
+    """Datasets that readers will read: tables, or another job's output, which FATE Flow calls job ID and component."""
+    if parameters is None:
+        return
+    if not isinstance(parameters, Mapping):
+        raise InvalidPermissionRequest("component_parameters must be an object.")
+    for reader in READERS:
+        for instance in _list(parameters.get(reader), f"component_parameters.{reader}"):
+            if not isinstance(instance, Mapping):
+                raise InvalidPermissionRequest(f"component_parameters.{reader} must hold objects.")
+            for source in (instance, *(value for value in instance.values() if isinstance(value, Mapping))):
+                names = (source.get("namespace"), source.get("name"))
+                if any(name is None for name in names):
+                    names = (source.get("job_id"), source.get("component_name"))
+                if all(name is not None for name in names):
+                    yield dataset(*(_text(name, f"component_parameters.{reader}") for name in names))
+
+
+def _dataset(value: Any) -> Item:
+    """An object, its JSON text (FATE Flow's ``DataSet.value``), or ``namespace.name`` as FATE Flow joins them."""
+    if isinstance(value, str):
+        namespace, dot, name = value.partition(".")
+        if dot and "." not in name and "{" not in value:
+            return dataset(namespace, name)
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
+    if isinstance(value, Mapping):
+        names = [value.get("namespace"), value.get("name")]
+    else:  # in FATE Flow's own process
+        names = [getattr(value, "namespace", None), getattr(value, "name", None)]
+    if any(name is None for name in names):
+        raise InvalidPermissionRequest(
+            "dataset_list: each must be an object with namespace and name, or a text namespace.name with one dot.")
+    return dataset(*(_text(name, "dataset_list") for name in names))
+
+
+def _job(conf: Any) -> Optional[str]:
+    """The model version is the job's ID where the job makes a model; a predict job names the model it uses."""
+    parameters: Any = conf
+    for key in ("job_parameters", "common"):
+        parameters = parameters.get(key) if isinstance(parameters, Mapping) else None
+    if not isinstance(parameters, Mapping) or parameters.get("job_type") == "predict":
+        return None
+    version = parameters.get("model_version")
+    return version if isinstance(version, str) and version else None
+
+
+def _initiator(given: Any) -> str:
+    if given is None:
+        return ""
+    if not isinstance(given, Mapping):
+        raise InvalidPermissionRequest("initiator must be an object with role and party_id.")
+    return _name(given.get("party_id"), "initiator.party_id")
+
+
+def _parties(roles: Any) -> FrozenSet[str]:
+    if roles is None:
+        return frozenset()
+    if not isinstance(roles, Mapping):
+        raise InvalidPermissionRequest("roles must be an object of lists of party IDs.")
+    return frozenset(_text(party, "roles") for listed in roles.values() for party in _list(listed, "roles"))
+
+
+def _list(value: Any, where: str) -> List[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)):
+        raise InvalidPermissionRequest(f"{where} must be a list.")
+    return list(value)
+
+
+def _name(value: Any, where: str) -> str:
+    return "" if value is None else _text(value, where)
+
+
+def _text(value: Any, where: str) -> str:
+    """Party IDs come as numbers, too."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise InvalidPermissionRequest(f"{where} must be text.")
+    return str(value)
