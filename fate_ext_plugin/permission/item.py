@@ -11,8 +11,9 @@ from typing import Iterator, Tuple
 
 COMPONENT, DATASET = "component", "dataset"
 STAR = "*"
-# Longer beginnings tell no more patterns apart than these do in practice.
-MAX_PREFIX = 64
+# What a pattern is found by: the longest of these beginnings of what stands in front of its star. Few, as each is
+# looked for in every check; close, so that not too many patterns share one.
+LENGTHS = (0, 2, 4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class Item:
         for part in self.parts:
             beginning, star, _ = fold(part).partition(STAR)
             if star:
-                return _key(self.kind, party, "beginning", f"{whole}{beginning.rstrip(' ')}"[:MAX_PREFIX])
+                whole += beginning.rstrip(" ")
+                length = max(length for length in LENGTHS if length <= len(whole))
+                return _key(self.kind, party, "beginning", whole[:length])
             whole += f"{beginning}/"
         return _key(self.kind, party, "whole", whole)
 
@@ -48,8 +51,9 @@ class Item:
         """The keys of all patterns that may cover this item; some of those found under them do not."""
         whole = "".join(f"{fold(part)}/" for part in self.parts)
         yield _key(self.kind, party, "whole", whole)
-        for length in range(min(len(whole) - 1, MAX_PREFIX) + 1):
-            yield _key(self.kind, party, "beginning", whole[:length])
+        for length in LENGTHS:
+            if length < len(whole):
+                yield _key(self.kind, party, "beginning", whole[:length])
 
 
 def component(name: str) -> Item:

@@ -65,8 +65,8 @@ class Dataset(fields.Field):
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Item:
         if isinstance(value, str):
-            namespace, _, name = value.partition("/")
-            value = {"namespace": namespace, "name": name}
+            namespace, slash, name = value.partition("/")
+            value = {"namespace": namespace, "name": name} if slash else None
         if not isinstance(value, Mapping) or set(value) != {"namespace", "name"}:
             raise ValidationError("Must be namespace/name, or a mapping with namespace and name.")
         for part in value.values():

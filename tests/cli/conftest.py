@@ -30,6 +30,7 @@ class FakeFateFlow(Standalone):
 
     client: Optional[Tuple[str, str]] = None
     keys: List[Tuple[str, str, str]] = []
+    rules: List[Tuple[str, str, str]] = []
     party = "9999"
 
     def party_id(self) -> str:
@@ -40,6 +41,9 @@ class FakeFateFlow(Standalone):
 
     def site_keys(self) -> List[Tuple[str, str, str]]:
         return self.keys
+
+    def permission_rules(self) -> List[Tuple[str, str, str]]:
+        return self.rules
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from fate_ext_plugin.registration import FEATURE_SERVICES, service_uris
 from fate_ext_plugin.settings import SECTION, Settings, read_settings_file
 
 START_SECONDS = 30
-ALL = [*FEATURE_SERVICES, "client_authentication", "site_authentication", "signature"]
+ALL = [*FEATURE_SERVICES, "client_authentication", "site_authentication", "signature", "permission"]
 
 
 def free_port() -> int:

@@ -1,0 +1,140 @@
+"""permission as FATE Flow asks for it over HTTP, and why a job would be allowed or not.
+
+FATE Flow reads ``code`` and ``msg`` of an answer with status 200, and fails the job on any other (contract section 1).
+"""
+import json
+import time
+from typing import Any, Dict, Iterator
+
+import pytest
+import requests
+
+from fate_ext_plugin.audit import read
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.host.standalone import open_database
+from fate_ext_plugin.permission.grants import Grants
+from fate_ext_plugin.permission.opened import trail_folder
+from tests.permission.conftest import grant, recorded
+from tests.support.site import Site
+from tests.support.wire import refused
+
+SECTION: Dict[str, Any] = {"authentication": {"party_id": "10000"}, "permission": {}}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site where party 9999 may run the recorded job three times, and others nothing."""
+    site = Site(tmp_path_factory.mktemp("site"), SECTION).start()
+    table(site).replace([
+        grant("least", components=["reader", "apireader"], datasets=["exp/host_ids"], max_uses=3),
+        grant("old", components=["homo_nn"], valid_until="2026-01-01"),
+        grant("never", party="*", effect="deny", components=["download"])], [])
+    time.sleep(2)
+    yield site
+    site.stop()
+
+
+def table(site: Site) -> Grants:
+    store = Store(open_database(site.settings))
+    migrate(store)
+    return Grants(store)
+
+
+def ask(site: Site, body: Any, path: str = "") -> requests.Response:
+    url = site.url("permission").replace("?", f"{path}?")
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return requests.post(url, data=data, timeout=30, headers={"Content-Type": "application/json"})
+
+
+def answer(site: Site, body: Any, path: str = "") -> Dict[str, Any]:
+    response = ask(site, body, path)
+    assert response.status_code == 200, response.text
+    found: Dict[str, Any] = response.json()
+    return found
+
+
+def test_all_recorded_requests_are_answered_as_fate_flow_reads_it(site: Site) -> None:
+    for request in recorded():
+        found = answer(site, request)
+        assert (found["code"], found["msg"]) == (0, "success")
+
+
+def test_a_refusal_has_fate_flow_s_code_and_a_message(site: Site) -> None:
+    found = answer(site, {**recorded()[3], "component_list": ["reader", "homo_nn"]})
+    assert (found["code"], found["msg"]) == (
+        2, "Party 9999 may not use component homo_nn here as host: grant old expired on 2026-01-01 00:00.")
+    found = answer(site, {**recorded()[3], "dataset_list": [{"namespace": "exp", "name": "b"}],
+                          "component_parameters": None})
+    assert (found["code"], found["msg"]) == (3, "Party 9999 may not use dataset exp/b here as host: no grant names it.")
+    assert answer(site, {**recorded()[3], "component_list": ["download"]})["msg"].endswith("grant never denies it.")
+
+
+def test_one_predict_job_can_not_be_told_from_the_next_so_each_counts(site: Site) -> None:
+    """Over HTTP FATE Flow tells the ID of the model's job only."""
+    table(site).add(grant("predict", components=["predict"], max_uses=2))
+    time.sleep(2)
+    conf = {"job_parameters": {"common": {"job_type": "predict", "model_version": "202611231038053132510"}}}
+    request = {**recorded()[3], "component_list": ["predict"], "component_parameters": None, "dataset_list": [],
+               "run_time_conf": conf}
+    assert [answer(site, request)["code"] for _ in range(3)] == [0, 0, 2]
+
+
+def test_explain_says_by_which_grant_or_why_not_and_counts_nothing(site: Site) -> None:
+    before = table(site).rows()
+    found = answer(site, recorded()[3], "/explain")["data"]
+    assert found["allowed"] and found["grants"] == ["least"]
+    request = {**recorded()[3], "component_list": ["reader", "homo_nn", "download"]}
+    found = answer(site, request, "/explain")["data"]
+    assert not found["allowed"]
+    assert found["items"][1] == {
+        "kind": "component", "name": "homo_nn", "allowed": False, "allowed_by": [], "denied_by": None,
+        "near_misses": [{"grant": "old", "reason": "expired on 2026-01-01 00:00"}]}
+    assert [item["denied_by"] for item in found["items"]] == [None, None, "never", None]
+    assert table(site).rows() == before
+
+
+@pytest.mark.parametrize(("body", "says"), [
+    ({}, "component_list"), ({"component_list": "reader"}, "component_list must be a list"),
+    ({"component_list": ["reader"], "roles": []}, "roles must be an object"),
+    ({"component_list": ["reader"], "dataset_list": ["a.b.c"]}, "one dot"),
+    (b"[]", "must be a JSON object"), (b"", "not valid JSON"), (b"{", "not valid JSON"),
+    (b'{"component_list": ["a"], "component_list": ["b"]}', "a key stands twice"), (b"\xff", "not valid JSON"),
+    (b"[" * 100_000, "nested too deeply"),
+], ids=range(10))
+@pytest.mark.parametrize("path", ["", "/explain"])
+def test_a_request_that_can_not_be_read_is_refused_and_says_why(site: Site, path: str, body: Any, says: str) -> None:
+    refused(ask(site, body, path), 400, says)
+
+
+def test_only_through_the_fence(site: Site) -> None:
+    for path in ("", "/explain"):
+        refused(requests.post(f"http://127.0.0.1:{site.port}/v1/ext/permission{path}", json={}, timeout=30), 403)
+        refused(requests.get(site.url("permission").replace("?", f"{path}?"), timeout=30), 405)
+
+
+def test_every_decision_is_in_the_audit_trail(site: Site) -> None:
+    answer(site, {**recorded()[3], "src_party_id": "7777"})
+    time.sleep(0.3)
+    newest = next(read(trail_folder(site.settings)))
+    assert (newest["who"], newest["allowed"], newest["check"]) == ("7777", False, "permission")
+
+
+def test_observe_allows_what_it_would_refuse(tmp_path: Any) -> None:
+    site = Site(tmp_path, {"permission": {"mode": "observe"}}).start()
+    try:
+        assert answer(site, recorded()[3])["code"] == 0
+        assert answer(site, {"component_list": 7})["code"] == 0
+        assert not answer(site, recorded()[3], "/explain")["data"]["allowed"]
+        assert "permission is only observed: every job is allowed" in site.log.read_text()
+        assert "only observed: Party 9999 may not use component reader" in site.log.read_text()
+    finally:
+        site.stop()
+
+
+def test_without_its_section_it_is_not_served(tmp_path: Any) -> None:
+    site = Site(tmp_path, {"authentication": {}}).start()
+    try:
+        refused(ask(site, recorded()[3]), 404)
+    finally:
+        site.stop()
