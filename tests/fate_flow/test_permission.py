@@ -118,7 +118,8 @@ def test_a_grant_that_is_used_up_or_over_refuses_the_next_job(flow: Flow) -> Non
 
 @needs_mysql
 def test_what_fate_flow_s_own_list_of_datasets_does_not_show_is_refused(flow: Flow) -> None:
-    """A table among common parameters, or with a dot in its name, is what the reader would read."""
+    """A table among common parameters, one with a dot in its name, and the first host's where there are two: the list
+    shows nothing, another name, and the second host's. Its readers would read them all the same."""
     grant(flow, *LEAST, "--dataset", "exp/ids", "--name", "least")
     api_reader = {"server_name": "fate_ext", "parameters": {}, "id_delimiter": ",", "head": True}
     own = {"guest": {"0": {"reader_0": {"table": {"name": "ids", "namespace": "exp"}}}}}
@@ -128,6 +129,10 @@ def test_what_fate_flow_s_own_list_of_datasets_does_not_show_is_refused(flow: Fl
     dotted = {"role": {**own, "host": {"0": {
         "reader_0": {"table": {"name": "ids.secret", "namespace": "exp"}}, "api_reader_0": api_reader}}}}
     assert "may not use dataset exp/ids.secret here" in refusal(flow, component_parameters=dotted)
+    hosts = {str(number): {"reader_0": {"table": {"name": name, "namespace": "exp"}}, "api_reader_0": api_reader}
+             for number, name in enumerate(("secret", "ids"))}
+    assert "may not use dataset exp/secret here" in refusal(
+        flow, role={"guest": [GUEST], "host": [HOST + 1, HOST]}, component_parameters={"role": {**own, "host": hosts}})
 
 
 @needs_mysql
