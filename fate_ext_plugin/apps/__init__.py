@@ -2,7 +2,7 @@
 import logging
 from typing import Any, Callable, List, NoReturn, Tuple
 
-from flask import Blueprint, Flask, Response, jsonify, request
+from flask import Blueprint, Flask, Request, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath
@@ -32,17 +32,24 @@ class Door:
         """Serve ``/v1/ext/<service><path>``, behind the service's token."""
 
         def fenced() -> Any:
+            current = current_request()
             self._fence.check(
-                service, request.remote_addr, request.headers.getlist("X-Forwarded-For"),
-                request.args.getlist(TOKEN_ARGUMENT))
-            if request.method not in methods:
-                raise MethodNotAllowed(f"{request.method} is not allowed here; use {' or '.join(methods)}.")
+                service, current.remote_addr, current.headers.getlist("X-Forwarded-For"),
+                current.args.getlist(TOKEN_ARGUMENT))
+            if current.method not in methods:
+                raise MethodNotAllowed(f"{current.method} is not allowed here; use {' or '.join(methods)}.")
             return view()
         # All methods: Flask itself would answer HEAD and OPTIONS with 200, and FATE Flow's app a wrong one.
         self.manager.add_url_rule(f"/{service}{path}", f"{service}{path}", fenced, methods=METHODS)
 
     def _unknown(self, path: str = "") -> NoReturn:
         raise NoSuchPath("There is no such service. This is fate_ext_plugin.")
+
+
+def current_request() -> Request:
+    """The request itself: every look at it through Flask's ``request`` takes up to a microsecond more."""
+    current: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return current
 
 
 def refusing_door(reason: str) -> Blueprint:

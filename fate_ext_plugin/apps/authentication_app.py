@@ -6,9 +6,9 @@ broken; either way the request is refused.
 import json
 from typing import Any, Callable, Mapping
 
-from flask import jsonify, request
+from flask import Response
 
-from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps import Door, current_request
 from fate_ext_plugin.apps.upload_body import read_chunks
 from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.authentication import Authentication
@@ -20,6 +20,8 @@ from fate_ext_plugin.schema.authentication import (
     SITE_AUTHENTICATION,
     load,
 )
+
+SUCCESS = {"code": 0, "msg": "success", "message": "success"}
 
 
 def add_authentication_services(door: Door, authentication: Authentication, signature_over_http: bool) -> None:
@@ -37,7 +39,7 @@ def add_authentication_services(door: Door, authentication: Authentication, sign
         body = load(SIGNATURE, read_body())
         signed = authentication.sites.sign(body["party_id"], body["body"])
         # ``data`` is what FATE Flow reads, ``site_signature`` what its published page says.
-        return jsonify(code=0, msg="success", message="success", data=signed, site_signature=signed)
+        return _answer({**SUCCESS, "data": signed, "site_signature": signed})
 
     door.add("client_authentication", ["POST"], client_authentication)
     door.add("site_authentication", ["POST"], site_authentication)
@@ -72,13 +74,18 @@ def _decision(check: Callable[[], None]) -> Any:
     try:
         check()
     except Unauthenticated as error:
-        return jsonify(code=AUTHENTICATION_ERROR, msg=error.message, message=error.message)
-    return jsonify(code=0, msg="success", message="success")
+        return _answer({"code": AUTHENTICATION_ERROR, "msg": error.message, "message": error.message})
+    return _answer(SUCCESS)
+
+
+def _answer(content: Mapping[str, Any]) -> Response:
+    """Written by json alone: Flask's jsonify takes about twice as long."""
+    return Response(json.dumps(content), mimetype="application/json")
 
 
 def read_body() -> bytes:
     body = b""
-    for chunk in read_chunks(request):
+    for chunk in read_chunks(current_request()):
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             raise RequestTooLarge(f"The body has more than {MAX_BODY_BYTES // 2**20} MiB.")

@@ -1,6 +1,7 @@
 """RSASSA-PKCS1-v1_5 (RFC 8017). Keys are read and made by pycryptodome, as FATE Flow's; the work is done by OpenSSL,
 through the package cryptography, which FATE needs itself: it is several times as fast, and holds up no other thread."""
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 from Crypto.PublicKey import RSA
@@ -16,6 +17,8 @@ MIN_BITS, NEW_BITS = 2048, 2048
 # Hashed by hashlib: each call into OpenSSL lets other threads in between, and costs more than the hash.
 DIGESTS = {"sha256": (hashlib.sha256, Prehashed(hashes.SHA256())), "md5": (hashlib.md5, Prehashed(hashes.MD5()))}
 PADDING = PKCS1v15()
+# Signatures that a key keeps, with the hashes they are of: half a MiB.
+REMEMBERED = 1024
 
 
 class RsaKey:
@@ -27,6 +30,7 @@ class RsaKey:
         self._private: Any = None
         if parsed.has_private():
             self._private = load_der_private_key(parsed.export_key("DER"), None)
+            self._remembered = lru_cache(maxsize=REMEMBERED)(self._sign)
             self._public = self._private.public_key()
         else:
             self._public = load_der_public_key(parsed.export_key("DER"))
@@ -53,10 +57,15 @@ class RsaKey:
         """With the private key, where it is one."""
         return str(self._parsed.export_key().decode("ascii"))
 
-    def sign(self, text: bytes, digest: str) -> bytes:
-        """:param digest: a key of :data:`DIGESTS`."""
-        hashed, name = DIGESTS[digest]
-        signature: bytes = self._private.sign(hashed(text).digest(), PADDING, name)
+    def sign(self, text: bytes, digest: str, repeated: bool = False) -> bytes:
+        """:param digest: a key of :data:`DIGESTS`.
+        :param repeated: the same text comes again and again. Its signature is always the same, so it is kept."""
+        hashed, _ = DIGESTS[digest]
+        sign = self._remembered if repeated else self._sign
+        return sign(hashed(text).digest(), digest)
+
+    def _sign(self, hashed: bytes, digest: str) -> bytes:
+        signature: bytes = self._private.sign(hashed, PADDING, DIGESTS[digest][1])
         return signature
 
     def accepts(self, signature: bytes, text: bytes, digest: str) -> bool:

@@ -49,7 +49,7 @@ class SiteAuthentication:
             raise Unauthenticated(
                 f"There is no valid private key of party {party[:20]} here; `fate-ext key list` shows all.", "no key")
         text = body_text(body)
-        signature = key.rsa.sign(text, self._digest)
+        signature = key.rsa.sign(text, self._digest, repeated=True)
         short, nonce = key.fingerprint[:32], new_nonce()
         envelope = key.rsa.sign(signed_text(short, now, nonce, text), "sha256")
         return append(signature, Envelope(short, now, nonce, envelope))

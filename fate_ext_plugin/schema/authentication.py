@@ -58,12 +58,13 @@ class SiteAuthenticationRequest(Schema):
 CLIENT_AUTHENTICATION = ClientAuthenticationRequest()
 SIGNATURE = SignatureRequest()
 SITE_AUTHENTICATION = SiteAuthenticationRequest()
+DECODER = json.JSONDecoder(object_pairs_hook=no_duplicates)
 
 
 def load(schema: Schema, text: bytes) -> Dict[str, Any]:
     """:raises InvalidRequestBody: no JSON object of this schema."""
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=no_duplicates)
+        value = DECODER.decode(text.decode("utf-8"))
     except RecursionError:
         raise InvalidRequestBody("The body is nested too deeply.") from None
     except ValueError as error:

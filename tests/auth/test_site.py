@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from fate_ext_plugin.auth.envelope import append, parse
 from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.replay import MemoryNonces
+from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.auth.site import SiteAuthentication
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import Unauthenticated
-from tests.auth.conftest import BOX, Clock, lines_of, vectors
+from tests.auth.conftest import BOX, DATA, Clock, lines_of, vectors
 from tests.auth.test_client import Trail
 
 VERSIONS = {"1.11.2": "sha256", "1.10.0": "md5"}
@@ -97,6 +98,56 @@ def test_the_built_in_hooks_do_not_see_the_envelope(
     assert "~1~" in signature and len(signature) < 1000 and signature.isascii() and " " not in signature
     assert built_in_accepts(pem, signature, body, module)
     assert not built_in_accepts(pem, signature, [body], module)
+
+
+def test_fates_signature_of_a_body_that_comes_again_is_kept_and_the_envelope_is_made_anew(
+    federation: Federation
+) -> None:
+    key = federation.keys.ring().private["9999"][0].rsa
+    signatures = [federation.guest.sign("9999", body) for body in ({}, {}, BODY, {}, BODY)]
+    kept = key._remembered.cache_info()
+    assert (kept.misses, kept.hits, kept.currsize) == (2, 3, 2)  # no envelope among them
+    assert len({signature.partition("~")[0] for signature in signatures}) == 2
+    assert len({signature.partition("~")[2] for signature in signatures}) == 5
+    for signature, body in zip(signatures, ({}, {}, BODY, {}, BODY)):
+        assert built_in_accepts(vectors("1.11.2")["private_key"], signature, body, SHA256)
+        federation.host.check("9999", signature, body)
+
+
+def test_half_of_what_fate_flow_was_recorded_to_sign_is_there_already(federation: Federation) -> None:
+    """132 signatures, for two uploads and a job of two parties."""
+    lines = lines_of("fate_flow_1.11.2_site_bodies.jsonl")
+    order = json.loads((DATA / "fate_flow_1.11.2_site_bodies_order.json").read_text("utf-8"))
+    for number in order:
+        federation.guest.sign("9999", lines[number]["body"])
+    kept = federation.keys.ring().private["9999"][0].rsa._remembered.cache_info()
+    assert (len(order), kept.hits, kept.misses) == (132, 64, len(lines))
+
+
+def test_what_is_kept_is_of_one_key_and_one_digest(store: Store, other_pem: str) -> None:
+    pem = vectors("1.11.2")["private_key"]
+    federation = Federation(store, pem, other_pem)
+    on_md5 = federation.site("9999", "md5")
+    for _ in range(2):
+        assert built_in_accepts(pem, federation.guest.sign("9999", {}), {}, SHA256)
+        assert built_in_accepts(pem, on_md5.sign("9999", {}), {}, MD5)
+    federation.keys.rotate("9999", int(federation.clock.now * 1000), 1000)
+    new = federation.keys.ring().signing_key("9999", int(federation.clock.now * 1000))
+    assert new
+    for _ in range(2):
+        rotated = federation.guest.sign("9999", {})
+        assert built_in_accepts(new.rsa.pem, rotated, {}, SHA256)
+        assert not built_in_accepts(pem, rotated, {}, SHA256)
+    federation.keys.remove("9999", new.fingerprint)
+    assert built_in_accepts(pem, federation.guest.sign("9999", {}), {}, SHA256)
+
+
+def test_no_more_is_kept_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fate_ext_plugin.auth.rsa.REMEMBERED", 3)
+    key = parse_key(vectors("1.11.2")["private_key"])
+    for number in range(10):
+        key.sign(str(number).encode(), "sha256", repeated=True)
+    assert key._remembered.cache_info().currsize == 3
 
 
 def test_recorded_bodies_survive_the_way_over_json() -> None:
