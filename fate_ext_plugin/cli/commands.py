@@ -10,6 +10,7 @@ from fate_ext_plugin import __version__
 from fate_ext_plugin.cli.audit import audit
 from fate_ext_plugin.cli.check import checks
 from fate_ext_plugin.cli.clients import client
+from fate_ext_plugin.cli.enable import disable, enable
 from fate_ext_plugin.cli.keys import key
 from fate_ext_plugin.cli.options import AS_JSON, CONF
 from fate_ext_plugin.cli.table import table
@@ -24,6 +25,8 @@ def cli() -> None:
     """The extension services that FATE Flow calls: features for its jobs, and authentication."""
 
 
+cli.add_command(enable)
+cli.add_command(disable)
 cli.add_command(client)
 cli.add_command(key)
 cli.add_command(audit)
