@@ -84,8 +84,8 @@ def disable(fate_base: Path, purge: bool, yes: bool) -> None:
     if SECTION in conf and not purge:
         click.echo(f"The section {SECTION} stays for another time; --purge takes it out, too.")
     if all(switched_on(conf, kind) for kind in OURS):
-        click.echo("Both authentication switches are on: without the plugin FATE Flow 1.10 and 1.11 check no scheduling "
-                   "request.")
+        click.echo("Both authentication switches are on: without the plugin FATE Flow 1.10 and 1.11 check no "
+                   "scheduling request.")
     click.echo("Restart FATE Flow. It still has our urls in its registry: a job whose ApiReader calls them would end "
                "with success and no data, so take ApiReaders of this server out of your jobs.")
 

@@ -34,6 +34,7 @@ class Answer:
     ``seconds_ahead``: how far the server's clock is before ours, None where it does not tell the time.
     """
 
+    url: str
     status: int
     body: Any
     headers: Mapping[str, str]
@@ -53,6 +54,20 @@ class Answer:
     def message(self) -> str:
         """What FATE Flow says, in one line and without tokens."""
         return redact(harmless(str(self.get("retmsg") or self.body)))[:300]
+
+    def data(self) -> Any:
+        """``data`` of FATE Flow's success.
+
+        :raises Unreachable: this is no FATE Flow.
+        :raises Refused: FATE Flow says no.
+        """
+        if self.status != 200 and self.retcode is None:
+            raise Unreachable(f"FATE Flow at {self.url} answered HTTP {self.status}.")
+        if self.body is None:
+            raise Unreachable(f"What answers at {self.url} is no FATE Flow.")
+        if self.retcode != 0:
+            raise Refused(self.message)
+        return self.get("data")
 
 
 def exchange(method: str, url: str, body: Any = None, headers: Optional[Mapping[str, str]] = None) -> Answer:
@@ -77,7 +92,8 @@ def exchange(method: str, url: str, body: Any = None, headers: Optional[Mapping[
         content = json.loads(content)
     except ValueError:
         content = None
-    return Answer(response.status, content, response.headers, _ahead(response.headers, (started + time.time()) / 2))
+    ahead = _ahead(response.headers, (started + time.time()) / 2)
+    return Answer(url, response.status, content, response.headers, ahead)
 
 
 class Flow:
@@ -98,21 +114,6 @@ class Flow:
         except Unreachable as error:
             raise Unreachable(f"FATE Flow can't be reached at {self.url}{path}: {error.message}.") from None
 
-    def call(self, path: str, body: Any) -> Any:
-        """A call that must succeed; returns the answer's ``data``.
-
-        :raises Unreachable: nothing answers, or no FATE Flow.
-        :raises Refused: it is not answered with success.
-        """
-        answer = self.post(path, body)
-        if answer.status != 200 and answer.retcode is None:
-            raise Unreachable(f"FATE Flow at {self.url}{path} answered HTTP {answer.status}.")
-        if answer.body is None:
-            raise Unreachable(f"What answers at {self.url}{path} is no FATE Flow.")
-        if answer.retcode != 0:
-            raise Refused(answer.message)
-        return answer.get("data")
-
     def _signature(self, path: str, body: bytes) -> Dict[str, str]:
         if not self._keys:
             return {}
@@ -124,6 +125,6 @@ class Flow:
 
 def _ahead(headers: Mapping[str, str], now: float) -> Optional[float]:
     try:
-        return parsedate_to_datetime(headers["Date"]).timestamp() - now
+        return parsedate_to_datetime(headers["Date"]).timestamp() + 0.5 - now  # it tells whole seconds
     except (KeyError, TypeError, ValueError):
         return None

@@ -23,7 +23,7 @@ def register(settings: Settings, url: str) -> Iterator[Tuple[str, str]]:
         raise InvalidSettings("listen.host names no address FATE Flow could call; set listen.public_host.")
     entry = registry_entry(settings, Fence(storage.secret(), (), ()), host, port)
     try:
-        flow.call("/v1/service/registry", entry)
+        flow.post("/v1/service/registry", entry).data()
     except Refused as error:
         hint = " Start `fate-ext serve` first: FATE Flow tests the address." if "refused" in error.message else ""
         raise ExtError(f"FATE Flow refused the registration: {error.message}.{hint}") from None

@@ -21,7 +21,8 @@ def without_secrets(text: str) -> List[str]:
     """The lines of a YAML text; a value under a name such as ``passwd`` or ``private_key`` is hidden, and the rest of
     its lines with it."""
     lines = text.rstrip("\n").split("\n")
-    for first, column, last in sorted(_secrets(yaml.compose(text), False, set()), reverse=True):
+    root = yaml.compose(text)
+    for first, column, last in sorted(_secrets(root, False, set()) if root else (), reverse=True):
         lines[first] = lines[first][:column] + HIDDEN
         lines[first + 1:last + 1] = [HIDDEN] * (last - first)
     return [COMMENTED.sub(rf"\1 {HIDDEN}", line) for line in lines]

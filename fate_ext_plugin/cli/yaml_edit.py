@@ -3,7 +3,7 @@
 Each function takes the whole text and returns the changed one. PyYAML's marks say where a node stands. A caller reads
 the result again to be sure that it says what was meant: an anchor may have made the same lines count elsewhere, too.
 """
-from typing import List, Optional, Tuple
+from typing import Tuple
 
 import yaml
 
@@ -91,11 +91,11 @@ def _entry(text: str, section: str, name: str) -> Tuple[yaml.Node, yaml.Node]:
 
 
 def _find(mapping: yaml.Node, name: str) -> Tuple[yaml.Node, yaml.Node]:
-    pairs: List[Tuple[yaml.Node, yaml.Node]] = mapping.value
-    found: Optional[Tuple[yaml.Node, yaml.Node]] = next((pair for pair in pairs if pair[0].value == name), None)
-    if found is None or mapping.flow_style:  # merged from elsewhere, or in braces
-        raise NotEditable(f"{name} has no line of its own")
-    return found
+    if isinstance(mapping, yaml.MappingNode) and not mapping.flow_style:
+        for key, value in mapping.value:
+            if key.value == name:
+                return key, value
+    raise NotEditable(f"{name} has no line of its own")  # in braces, or merged from elsewhere
 
 
 def _empty(value: yaml.Node) -> bool:
