@@ -98,7 +98,8 @@ def clock(answer: Answer) -> str:
     if abs(seconds) > MAX_SECONDS_OFF:
         raise Doubtful(f"FATE Flow's is {abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} this machine's; "
                        "signed requests are refused when clocks are over 60 s apart. Set both.")
-    return f"FATE Flow's is {abs(seconds)} s off this machine's; partners' can't be seen from here"
+    # It is told in whole seconds.
+    return f"FATE Flow's is up to {abs(seconds) + 1} s off this machine's; partners' can't be seen from here"
 
 
 def mounted(flow: Flow, meant: bool) -> str:
@@ -137,7 +138,7 @@ def service(settings: Settings, flow: Flow, name: str) -> str:
         found.doubts.append("It refuses this machine, which is in none of allowed_networks.")
     elif code not in (MethodNotAllowed.code, Forbidden.code):
         found.problems.append("What answers there is not this service.")
-    return found.told(f"registered as {where}, reachable")
+    return f"{found.told(f'registered as {where}')}, reachable"
 
 
 def current_token(settings: Settings, service: str) -> Optional[str]:

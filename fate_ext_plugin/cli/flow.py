@@ -61,10 +61,9 @@ class Answer:
         :raises Unreachable: this is no FATE Flow.
         :raises Refused: FATE Flow says no.
         """
-        if self.status != 200 and self.retcode is None:
-            raise Unreachable(f"FATE Flow at {self.url} answered HTTP {self.status}.")
-        if self.body is None:
-            raise Unreachable(f"What answers at {self.url} is no FATE Flow.")
+        if self.retcode is None:
+            raise Unreachable(f"FATE Flow at {self.url} answered HTTP {self.status}." if self.status != 200 else
+                              f"What answers at {self.url} is no FATE Flow.")
         if self.retcode != 0:
             raise Refused(self.message)
         return self.get("data")
