@@ -135,14 +135,34 @@ def parse_settings(section: Any, start: Path) -> Settings:
     return settings
 
 
+class ServiceConf:
+    """A service_conf.yaml: a key of ``local.<name>`` beside it goes before its own, whole, as with FATE's own reader
+    (``fate_arch.common.conf_utils``)."""
+
+    def __init__(self, path: Path) -> None:
+        """:raises InvalidSettings: one of the two can't be read."""
+        self.path, self._local_path = path, path.with_name(f"local.{path.name}")
+        self._own = read_yaml(path)
+        self._local = read_yaml(self._local_path) if self._local_path.exists() else {}
+
+    def get(self, *keys: str) -> Any:
+        """What stands under nested keys; None where nothing does."""
+        found: Any = self._local if keys[0] in self._local else self._own
+        for key in keys:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._local or key in self._own
+
+    def file_of(self, key: str) -> Path:
+        """The file whose ``key`` counts, or would."""
+        return self._local_path if key in self._local else self.path
+
+
 def read_settings_file(path: Path) -> Settings:
-    """Settings of a file: the section of ``local.<name>`` beside it goes before its own, whole, as with FATE's own
-    reader (``fate_arch.common.conf_utils``)."""
-    section = read_yaml(path).get(SECTION)
-    local = path.with_name(f"local.{path.name}")
-    if local.exists():
-        section = read_yaml(local).get(SECTION, section)
-    return parse_settings(section, fate_base(path) or path.resolve().parent)
+    """:raises InvalidSettings: the file can't be read, or our section can't be used."""
+    return parse_settings(ServiceConf(path).get(SECTION), fate_base(path) or path.resolve().parent)
 
 
 def fate_base(path: Path) -> Optional[Path]:

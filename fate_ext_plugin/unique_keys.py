@@ -1,7 +1,9 @@
-"""YAML as PyYAML reads it, but for a key that stands twice in one mapping, of which it would take the last.
+"""YAML as FATE's own reader, ruamel.yaml, takes it, in the two points where PyYAML differs and it matters.
 
-FATE's own reader refuses that, too.
+A key that stands twice in one mapping is refused; PyYAML would take the last. Only true and false are booleans: FATE
+reads `switch: off` as a text, which counts as on.
 """
+import re
 from typing import Any, Dict, Tuple
 
 import yaml
@@ -28,6 +30,13 @@ class UniqueKeyLoader(yaml.SafeLoader):
                 if start is not key.start_mark:
                     raise DuplicateKey(context_mark=start, problem=key.value, problem_mark=key.start_mark)
         return node
+
+
+BOOLEAN = "tag:yaml.org,2002:bool"
+UniqueKeyLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != BOOLEAN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+UniqueKeyLoader.add_implicit_resolver(BOOLEAN, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 def load(text: str) -> Any:

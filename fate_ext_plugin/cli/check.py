@@ -3,25 +3,42 @@ import os
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Callable, List, Tuple, TypeVar
+from typing import Callable, Iterator, Optional, Tuple, TypeVar
 
-from fate_ext_plugin.db.base import date_of, now_ms
+from peewee import MySQLDatabase
+
+from fate_ext_plugin.cli.check_flow import flow_tests
+from fate_ext_plugin.cli.check_hooks import hook_tests
+from fate_ext_plugin.cli.findings import Findings, Test, Tests
+from fate_ext_plugin.db.base import Store, date_of, now_ms
 from fate_ext_plugin.errors import DiskFull, ExtError, InvalidSettings
-from fate_ext_plugin.settings import Settings
+from fate_ext_plugin.fence import Fence
+from fate_ext_plugin.registration import MAX_URL, service_uris, services_of
+from fate_ext_plugin.settings import ServiceConf, Settings, fate_base
 
-Test = Callable[[], str]
 T = TypeVar("T")
 # Partners need some days to exchange keys.
 SOON_MS = 14 * 86_400_000
 NOTHING_YET = "none yet"
 
 
-def checks(settings: Settings, conf: Path) -> List[Tuple[str, Test]]:
-    """Each test by name; it returns what is fine, or raises an ExtError that says what is not."""
-    tests = [("disk", partial(disk, settings)), ("database", partial(database, settings, conf))]
+def checks(settings: Settings, conf: Path, flow: Optional[str] = None) -> Iterator[Tuple[str, Test]]:
+    """Each test by name; it returns what is fine, or raises an ExtError that says what is not.
+
+    :param flow: the FATE Flow to look at; None: the one that ``conf`` configures, if it runs.
+    """
+    service_conf, base = ServiceConf(conf), fate_base(conf)
+    tests: Tests = [("disk", partial(disk, settings)), ("database", partial(database, settings, conf)),
+                    ("registry", partial(registry, settings, service_conf))]
     if settings.authentication:
         tests += [("clients", partial(clients, settings, conf)), ("keys", partial(keys, settings, conf))]
-    return [*tests, *((f"view {name}", partial(view, settings, name)) for name in sorted(settings.views))]
+    if settings.permission:
+        tests.append(("permission", partial(permission, settings, conf)))
+    tests += [(f"view {name}", partial(view, settings, name)) for name in sorted(settings.views)]
+    yield from tests
+    if base:
+        yield from hook_tests(settings, service_conf, base)
+    yield from flow_tests(settings, service_conf, flow)
 
 
 def disk(settings: Settings) -> str:
@@ -43,7 +60,31 @@ def database(settings: Settings, conf: Path) -> str:
         return "SQLite in data_dir, made at the first start"
     store = open_store(conf)
     _asked(lambda: store.call(lambda: store.database.execute_sql("SELECT 1")))
+    longest = _url_column(store) if fate_base(conf) else None
+    if longest is not None and longest < MAX_URL:
+        raise InvalidSettings(f"The column f_url of t_service_registry_info holds {longest} characters; FATE Flow's "
+                              f"own holds {MAX_URL}. Widen it, or MySQL refuses or cuts our urls.")
     return type(store.database).__name__
+
+
+def _url_column(store: Store) -> Optional[int]:
+    """How many characters a registered url may have; None where the database does not care, or has no table yet."""
+    if not isinstance(store.database, MySQLDatabase):
+        return None
+    row = store.call(lambda: store.database.execute_sql(
+        "SELECT character_maximum_length FROM information_schema.columns WHERE table_schema = DATABASE() "
+        "AND table_name = 't_service_registry_info' AND column_name = 'f_url'").fetchone())
+    return row and int(row[0])
+
+
+def registry(settings: Settings, conf: ServiceConf) -> str:
+    """Whether our urls fit into FATE Flow's columns (contract section 1)."""
+    host, port = settings.listen.public_host or settings.listen.host, settings.listen.port
+    if fate_base(conf.path):
+        host, port = (conf.get("fateflow", "nginx", key) or conf.get("fateflow", key) for key in ("host", "http_port"))
+    uris = service_uris(Fence(b"any", (), ()), str(host), port, services_of(settings))
+    longest = max(len(f"http://{host}:{port}{uri}") for uri in uris.values())
+    return f"our urls have up to {longest} characters, of {MAX_URL}"
 
 
 def clients(settings: Settings, conf: Path) -> str:
@@ -79,6 +120,24 @@ def keys(settings: Settings, conf: Path) -> str:
     without = sum(ends[party] == now for party in partners)
     signing = f"party {own_party} can sign" if own_party else "no party_id is set, so nothing can be signed"
     return f"{signing}; {len(partners)} partner(s)" + (f", {without} of them without a valid key" if without else "")
+
+
+def permission(settings: Settings, conf: Path) -> str:
+    from fate_ext_plugin.cli.database import not_made_yet, open_store
+    from fate_ext_plugin.db.permission import Grant
+    from fate_ext_plugin.permission.check import OBSERVE
+    from fate_ext_plugin.permission.opened import section_of
+
+    found, count = Findings(), 0
+    if not not_made_yet(settings, conf):
+        store = open_store(conf)
+        store.bind([Grant])
+        count = _asked(lambda: store.call(lambda: Grant.select().count() if Grant.table_exists() else 0))
+    if section_of(settings).mode == OBSERVE:
+        found.doubts.append("It is only observed: every job is allowed.")
+    elif not count:
+        found.doubts.append("Every job of a partner is refused before you make some; see `fate-ext grant add`.")
+    return found.told(f"{count} grant(s)")
 
 
 def view(settings: Settings, name: str) -> str:

@@ -10,6 +10,8 @@ from fate_ext_plugin import __version__
 from fate_ext_plugin.cli.audit import audit
 from fate_ext_plugin.cli.check import checks
 from fate_ext_plugin.cli.clients import client
+from fate_ext_plugin.cli.enable import disable, enable
+from fate_ext_plugin.cli.findings import Doubtful
 from fate_ext_plugin.cli.grants import grant
 from fate_ext_plugin.cli.keys import key
 from fate_ext_plugin.cli.options import AS_JSON, CONF
@@ -25,6 +27,8 @@ def cli() -> None:
     """The extension services that FATE Flow calls: features for its jobs, authentication, permission."""
 
 
+cli.add_command(enable)
+cli.add_command(disable)
 cli.add_command(client)
 cli.add_command(key)
 cli.add_command(grant)
@@ -55,15 +59,22 @@ def register(conf: Path, flow: str) -> None:
 
 @cli.command()
 @CONF
-def check(conf: Path) -> None:
-    """Say in plain words whether settings, database, sources and disk are usable."""
+@click.option("--flow", metavar="URL", help="The FATE Flow to look at; default: the one that FILE configures, if it "
+                                            "runs.")
+def check(conf: Path, flow: Optional[str]) -> None:
+    """Say in plain words whether settings, database, sources and disk are usable, and what FATE Flow makes of them.
+
+    A WARNING is worth a look; only a PROBLEM ends with status 1.
+    """
     settings = read_settings_file(conf)
     views = f"{len(settings.views)} view(s): {', '.join(sorted(settings.views))}" if settings.views else "no views"
     click.echo(f"ok      settings: {views}{', authentication' if settings.authentication else ''}")
     problems = 0
-    for name, test in checks(settings, conf):
+    for name, test in checks(settings, conf, flow):
         try:
             click.echo(f"ok      {name}: {test()}")
+        except Doubtful as doubt:
+            click.echo(f"WARNING {name}: {doubt.message}")
         except ExtError as error:
             problems += 1
             click.echo(f"PROBLEM {name}: {error.message}")

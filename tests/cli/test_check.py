@@ -235,3 +235,16 @@ class TestAuthentication:
 
 def public(key: Any) -> str:
     return str(key.publickey().export_key().decode())
+
+
+def test_of_permission_it_says_how_many_grants_there_are_and_warns_of_none(check: Check, site: Site) -> None:
+    site.write_settings(permission={})
+    status, lines = check()
+    assert status == 0
+    assert problems(lines) == [
+        "WARNING permission: 0 grant(s). Every job of a partner is refused before you make some; "
+        "see `fate-ext grant add`."]
+    assert site.command("grant", "add", "--party", "9999", "--component", "*").returncode == 0
+    assert "ok      permission: 1 grant(s)" in check()[1]
+    site.write_settings(permission={"mode": "observe"})
+    assert problems(check()[1]) == ["WARNING permission: 1 grant(s). It is only observed: every job is allowed."]

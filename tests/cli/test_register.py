@@ -1,48 +1,22 @@
 """fate-ext register: tell a FATE Flow where our services are, over its REST interface."""
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import pytest
 
 from fate_ext_plugin.cli import main
 from tests.conftest import MakeSite
+from tests.support.fake_flow import FakeFlow
 from tests.support.site import Site, free_port
 
-
-class FakeFateFlow(HTTPServer):
-    """Answers ``/v1/service/registry`` with ``answer`` and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.received: List[Tuple[str, Any]] = []
-        self.answer: Tuple[int, bytes] = (200, b'{"retcode": 0, "retmsg": "success"}')
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: FakeFateFlow
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append((self.path, json.loads(body)))
-        status, answer = self.server.answer
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+SUCCESS = (200, b'{"retcode": 0, "retmsg": "success"}')
 
 
 @pytest.fixture
-def flow() -> Iterator[FakeFateFlow]:
-    server = FakeFateFlow()
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+def flow(fake_flow: FakeFlow) -> FakeFlow:
+    """It registers whatever it is sent."""
+    fake_flow.answer = SUCCESS
+    return fake_flow
 
 
 @pytest.fixture
@@ -70,7 +44,7 @@ def uris(body: Dict[str, Any]) -> Dict[str, str]:
     return {name: call["uri"] for name, call in entry["api"].items()}
 
 
-def test_all_services_are_registered_in_one_request(register: Register, flow: FakeFateFlow, site: Site) -> None:
+def test_all_services_are_registered_in_one_request(register: Register, flow: FakeFlow, site: Site) -> None:
     printed = register(flow.url + "/")
     (path, body), = flow.received
     assert path == "/v1/service/registry"
@@ -84,7 +58,7 @@ def test_all_services_are_registered_in_one_request(register: Register, flow: Fa
     assert "An ApiReader reaches it with server_name: fate_ext" in printed
 
 
-def test_no_token_is_printed(register: Register, flow: FakeFateFlow) -> None:
+def test_no_token_is_printed(register: Register, flow: FakeFlow) -> None:
     printed = register(flow.url)
     for uri in uris(flow.received[0][1]).values():
         token = uri.split("token=")[1]
@@ -92,7 +66,7 @@ def test_no_token_is_printed(register: Register, flow: FakeFateFlow) -> None:
     assert "token=***" in printed
 
 
-def test_the_address_is_the_one_fate_flow_sees(register: Register, flow: FakeFateFlow, site: Site) -> None:
+def test_the_address_is_the_one_fate_flow_sees(register: Register, flow: FakeFlow, site: Site) -> None:
     site.write_settings(listen={"host": "0.0.0.0", "port": 9390}, server_name="features")
     with pytest.raises(SystemExit, match="listen.host names no address FATE Flow could call; set listen.public_host"):
         register(flow.url)
@@ -104,7 +78,7 @@ def test_the_address_is_the_one_fate_flow_sees(register: Register, flow: FakeFat
 
 
 def test_a_name_too_long_for_fate_flow_s_registry_is_refused(
-    register: Register, flow: FakeFateFlow, site: Site
+    register: Register, flow: FakeFlow, site: Site
 ) -> None:
     site.write_settings(listen={"public_host": "features.data-platform.example.org", "port": 9390})
     with pytest.raises(SystemExit, match="has 34 characters; FATE Flow's registry has room for "):
@@ -127,19 +101,19 @@ def test_a_fate_flow_that_is_not_there_is_called_so(register: Register) -> None:
      r"FATE Flow refused the registration: server_name is too long\.$"),
     ((200, b'{"retcode": 100, "retmsg": "[Errno 111] Connection refused"}'),
      r"Start `fate-ext serve` first: FATE Flow tests the address\.$"),
-    ((200, b"[1]"), r"FATE Flow refused the registration: \[1\]\.$"),
+    ((200, b"[1]"), "is no FATE Flow"),
     ((200, b"<html>"), "is no FATE Flow"),
     ((404, b"nothing here"), r"answered HTTP 404\.$"),
 ])
 def test_a_refusal_is_passed_on(
-    register: Register, flow: FakeFateFlow, answer: Tuple[int, bytes], complaint: str
+    register: Register, flow: FakeFlow, answer: Tuple[int, bytes], complaint: str
 ) -> None:
     flow.answer = answer
     with pytest.raises(SystemExit, match=complaint):
         register(flow.url)
 
 
-def test_a_refusal_that_quotes_a_url_hides_its_token(register: Register, flow: FakeFateFlow) -> None:
+def test_a_refusal_that_quotes_a_url_hides_its_token(register: Register, flow: FakeFlow) -> None:
     message = "http://127.0.0.1:9390/v1/ext/upload?token=abcdefghijklmnopqrstuv does not answer"
     flow.answer = (200, json.dumps({"retcode": 100, "retmsg": message}).encode())
     with pytest.raises(SystemExit, match=r"upload\?token=\*\*\* does not answer"):

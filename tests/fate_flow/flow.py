@@ -203,12 +203,17 @@ class Flow:
         return answer
 
     def fate_ext(self, *arguments: str) -> str:
-        """Run ``fate-ext`` in FATE Flow's own environment; returns what it prints."""
-        command = [self.installation.python, "-m", "fate_ext_plugin.cli", *arguments, "--conf", str(self.conf)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        """Run ``fate-ext`` on its service_conf.yaml; returns what it prints."""
+        status, printed = self.command(*arguments, "--conf", str(self.conf))
+        assert status == 0, printed
+        return printed
+
+    def command(self, *arguments: str) -> Tuple[int, str]:
+        """Run ``fate-ext`` in FATE Flow's own environment; returns its exit status and what it prints."""
+        done = subprocess.run([self.installation.python, "-m", "fate_ext_plugin.cli", *arguments],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
                               env=self.environment(), cwd=self.folder, timeout=120)
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        return done.returncode, done.stdout
 
     # -- its registry ----------------------------------------------------------------------------------------------
 
