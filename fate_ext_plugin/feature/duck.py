@@ -1,7 +1,7 @@
 """DuckDB as the engine of a job: limits, the uploaded IDs as a table, and a result in FATE's dialect."""
 import threading
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterable, Iterator, List
 
 import duckdb
 
@@ -62,6 +62,10 @@ def schema_reader() -> Iterator["duckdb.DuckDBPyConnection"]:
 
 def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def literals(texts: Iterable[str]) -> str:
+    return "[" + ", ".join(map(literal, texts)) + "]"
 
 
 def identifier(name: str) -> str:
