@@ -5,6 +5,7 @@ It runs pyspark's own Spark, as FATE's environment has it. With CI=true a missin
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, List
@@ -15,6 +16,7 @@ import requests
 from tests.support.site import free_port, wait_until
 
 WORKERS = 2
+START_SECONDS = 120
 ENVIRONMENT = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "128m"}
 
 
@@ -39,11 +41,11 @@ class SparkCluster:
         self.master = f"spark://127.0.0.1:{port}"
         try:
             self._start("master.Master", "--port", str(port), "--webui-port", str(self._web_port))
-            wait_until(self._answers, 60, f"the master, see {folder}")
+            wait_until(self._answers, START_SECONDS, f"the master, see {folder}")
             for number in range(WORKERS):
                 self._start("worker.Worker", "--cores", "1", "--memory", "1g", "--webui-port", str(free_port()),
                             "--work-dir", str(folder / f"work-{number}"), self.master)
-            wait_until(lambda: self.state()["aliveworkers"] == WORKERS, 60, f"the workers, see {folder}")
+            wait_until(lambda: self.state()["aliveworkers"] == WORKERS, START_SECONDS, f"the workers, see {folder}")
         except BaseException:
             self.stop()
             raise
@@ -53,7 +55,8 @@ class SparkCluster:
         """Of jobs that share this machine with their cluster."""
         return {
             "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.memory": "512m",
-            "spark.executor.memory": "512m", "spark.sql.shuffle.partitions": 2}
+            "spark.executor.memory": "512m", "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+            "spark.sql.shuffle.partitions": 2}
 
     def state(self) -> Dict[str, Any]:
         """What the master tells of itself."""
@@ -63,6 +66,16 @@ class SparkCluster:
     def running(self) -> List[Dict[str, Any]]:
         """Applications that have not ended."""
         return list(self.state()["activeapps"])
+
+    def executors(self) -> List[int]:
+        """Processes that run tasks for this cluster's workers."""
+        found = []
+        for path in self._folder.glob("work-*/app-*/*"):
+            for process in Path("/proc").glob("[0-9]*/cwd"):
+                with suppress(OSError):  # it ended meanwhile
+                    if process.resolve() == path.resolve():
+                        found.append(int(process.parent.name))
+        return found
 
     def _answers(self) -> bool:
         assert self._processes[0].poll() is None, (self._folder / "Master.log").read_text("utf-8")

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, Dict, Mapping, Optional, Sequence
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
@@ -124,7 +124,7 @@ class SparkSource(Source):
         require_java()
         require_master(self.options["master"])
         shared = urlsplit(self.options["shared_path"])
-        if shared.scheme == "file" and not os.access(unquote(shared.path), os.R_OK | os.W_OK | os.X_OK):
+        if shared.scheme == "file" and not os.access(shared.path, os.R_OK | os.W_OK | os.X_OK):
             raise SourceError(f"shared_path {shared.path} is not there, or this user may not write to it.")
         return "only a job asks Spark for them"
 

@@ -4,7 +4,6 @@ import re
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, List
-from urllib.parse import unquote
 from uuid import uuid4
 
 from fate_ext_plugin.errors import SourceError
@@ -32,8 +31,8 @@ class SharedFolder:
     def __enter__(self) -> "SharedFolder":
         if not self._files.isDirectory(self._root):
             raise SourceError(f"shared_path {self._root.toString()} is no folder; make it.")
-        self._files.deleteOnExit(self._folder)
         self._files.mkdirs(self._folder, self._hadoop.permission.FsPermission("700"))
+        self._files.deleteOnExit(self._folder)
         self._beat()
         self._stack.enter_context(calling(self._beat, BEAT_SECONDS))
         self._sweep()
@@ -57,14 +56,14 @@ class SharedFolder:
         """The Parquet files of a folder in this one as local files, copied to ``scratch`` if need be."""
         path = self._hadoop.Path(self._folder, name)
         if self._files.getScheme() == "file":
-            folder = Path(unquote(str(path.toUri().getRawPath())))
+            folder = Path(str(path.toUri().getPath()))
         else:
             folder = scratch / name
             self._files.copyToLocalFile(False, path, self._local(folder), True)
         return sorted(map(str, folder.glob("*.parquet")))
 
     def _local(self, path: Path) -> Any:
-        return self._hadoop.Path(path.as_uri())
+        return self._hadoop.Path(f"file://{path}")  # Hadoop decodes no %20
 
     def _beat(self) -> None:
         with suppress(Exception):  # the next one counts as well
