@@ -9,6 +9,7 @@ import pytest
 from marshmallow import Schema
 
 from fate_ext_plugin.feature.source.file import FileSchema
+from fate_ext_plugin.feature.source.spark import SparkSchema
 from fate_ext_plugin.feature.source.sql import SqlSchema
 from fate_ext_plugin.schema.settings import (
     AuthenticationSchema,
@@ -25,7 +26,7 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 TEXT = (CONF / "service_conf.yaml").read_text("utf-8")
 SCHEMAS: List[Any] = [
     SettingsSchema, AuthenticationSchema, PermissionSchema, DatabaseSchema, ListenSchema, ViewSchema, ParameterSchema,
-    FileSchema, SqlSchema]
+    FileSchema, SparkSchema, SqlSchema]
 SETTINGS = [(schema, name) for schema in SCHEMAS for name in schema().fields]
 
 
@@ -59,7 +60,7 @@ def values(settings: Settings) -> Dict[str, Any]:
 
 
 def test_the_file_is_valid(conf: Path) -> None:
-    assert sorted(loaded(conf, TEXT).views) == ["credit", "customers"]
+    assert sorted(loaded(conf, TEXT).views) == ["credit", "customers", "history"]
 
 
 def test_what_is_commented_out_is_the_default(conf: Path) -> None:

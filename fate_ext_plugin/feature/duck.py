@@ -1,10 +1,10 @@
 """DuckDB as the engine of a job: limits, the uploaded IDs as a table, and a result in FATE's dialect."""
-import threading
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterable, Iterator, List
 
 import duckdb
 
+from fate_ext_plugin.feature.calling import calling
 from fate_ext_plugin.feature.dialect import (
     MISREAD,
     REPLACEMENT,
@@ -62,6 +62,10 @@ def schema_reader() -> Iterator["duckdb.DuckDBPyConnection"]:
 
 def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def literals(texts: Iterable[str]) -> str:
+    return "[" + ", ".join(map(literal, texts)) + "]"
 
 
 def identifier(name: str) -> str:
@@ -178,18 +182,14 @@ def reporting(
     Python's DuckDB tells it since 1.3; before, progress moves at the steps only.
     """
     progress(start)
-    done, watcher = threading.Event(), None
-    if hasattr(connection, "query_progress"):
-        def watch() -> None:
-            while not done.wait(0.5):
-                percent = connection.query_progress()
-                if percent > 0:
-                    progress(start + share * min(percent, 100.0) / 100.0)
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
-    try:
+    if not hasattr(connection, "query_progress"):
         yield
-    finally:
-        done.set()
-        if watcher:
-            watcher.join()
+        return
+
+    def tell() -> None:
+        percent = connection.query_progress()
+        if percent > 0:
+            progress(start + share * min(percent, 100.0) / 100.0)
+
+    with calling(tell, 0.5):
+        yield

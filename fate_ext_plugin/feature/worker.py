@@ -45,7 +45,9 @@ def main() -> None:
 
     task = _read_task()
     threading.Thread(target=_die_with_server, daemon=True).start()
-    resource.setrlimit(resource.RLIMIT_DATA, (task.work.memory_bytes + OVERHEAD_BYTES,) * 2)
+    # The hard limit stays: a source that starts a program with a memory limit of its own may lift this one for it.
+    resource.setrlimit(resource.RLIMIT_DATA, (
+        task.work.memory_bytes + OVERHEAD_BYTES, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     report(reports, _run(task, reports))
     os._exit(0)  # nothing to clean up that the server does not, and a library's threads may not stop
 

@@ -134,6 +134,7 @@ def source_types() -> Dict[str, SourceType]:
     return {
         **{point.name: point for point in _entry_points()},
         "file": BuiltIn("file", "FileSource"),
+        "spark": BuiltIn("spark", "SparkSource"),
         "sql": BuiltIn("sql", "SqlSource"),
     }
 

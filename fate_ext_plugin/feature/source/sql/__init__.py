@@ -13,6 +13,7 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace, require_columns
 from fate_ext_plugin.feature.source.lookup import UploadedIds, write_groups
+from fate_ext_plugin.feature.source.placeholders import require_columns_given
 from fate_ext_plugin.feature.source.sql.database import Database
 from fate_ext_plugin.feature.source.sql.mysql import MySql
 from fate_ext_plugin.feature.source.sql.postgresql import PostgreSql
@@ -64,10 +65,7 @@ class SqlSource(Source):
         self._table: List[str] = options["table"].split(".")
 
     def check_parameters(self, parameters: Mapping[str, Any]) -> None:
-        fills = sorted(name for name, parameter in parameters.items() if parameter.column is None)
-        if fills:
-            raise ValidationError(
-                f"{', '.join(fills)}: a table has no path to fill; give each a column.", "parameters")
+        require_columns_given(parameters)
 
     def check(self, join: Join) -> None:
         """Nothing: an upload does not wait for the database."""

@@ -1,0 +1,99 @@
+"""A standalone Spark cluster: a master and two workers, each a process of its own, on loopback.
+
+It runs pyspark's own Spark, as FATE's environment has it. With CI=true a missing pyspark or Java is a failure.
+"""
+import os
+import shutil
+import subprocess
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+import requests
+
+from tests.support.site import free_port, wait_until
+
+WORKERS = 2
+START_SECONDS = 120
+ENVIRONMENT = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "128m"}
+
+
+def require_spark() -> None:
+    """Skips where there is no Spark to test with; FATE_EXT_TEST_NO_SPARK says that there need not be."""
+    missing = [name for name, there in (("pyspark", find_spec("pyspark")), ("java", shutil.which("java"))) if not there]
+    if not missing:
+        return
+    reason = f"no {' and no '.join(missing)}: pip install 'pyspark>=3.3,<3.6', and Java 8, 11 or 17"
+    if os.environ.get("CI") and not os.environ.get("FATE_EXT_TEST_NO_SPARK"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class SparkCluster:
+    """Processes end with :meth:`stop`; each writes ``folder/<name>.log``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: List[subprocess.Popen] = []
+        port, self._web_port = free_port(), free_port()
+        self.master = f"spark://127.0.0.1:{port}"
+        try:
+            self._start("master.Master", "--port", str(port), "--webui-port", str(self._web_port))
+            wait_until(self._answers, START_SECONDS, f"the master, see {folder}")
+            for number in range(WORKERS):
+                self._start("worker.Worker", "--cores", "1", "--memory", "1g", "--webui-port", str(free_port()),
+                            "--work-dir", str(folder / f"work-{number}"), self.master)
+            wait_until(lambda: self.state()["aliveworkers"] == WORKERS, START_SECONDS, f"the workers, see {folder}")
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def conf(self) -> Dict[str, Any]:
+        """Of jobs that share this machine with their cluster."""
+        return {
+            "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.memory": "512m",
+            "spark.executor.memory": "512m", "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+            "spark.sql.shuffle.partitions": 2}
+
+    def state(self) -> Dict[str, Any]:
+        """What the master tells of itself."""
+        state: Dict[str, Any] = requests.get(f"http://127.0.0.1:{self._web_port}/json/", timeout=10).json()
+        return state
+
+    def running(self) -> List[Dict[str, Any]]:
+        """Applications that have not ended."""
+        return list(self.state()["activeapps"])
+
+    def executors(self) -> List[int]:
+        """Processes that run tasks for this cluster's workers."""
+        found = []
+        for path in self._folder.glob("work-*/app-*/*"):
+            for process in Path("/proc").glob("[0-9]*/cwd"):
+                with suppress(OSError):  # it ended meanwhile
+                    if process.resolve() == path.resolve():
+                        found.append(int(process.parent.name))
+        return found
+
+    def _answers(self) -> bool:
+        assert self._processes[0].poll() is None, (self._folder / "Master.log").read_text("utf-8")
+        try:
+            return self.state()["status"] == "ALIVE"
+        except requests.ConnectionError:
+            return False
+
+    def _start(self, name: str, *arguments: str) -> None:
+        spec = find_spec("pyspark")
+        assert spec and spec.origin
+        command = [str(Path(spec.origin).parent / "bin" / "spark-class"), f"org.apache.spark.deploy.{name}",
+                   "--host", "127.0.0.1", *arguments]
+        with open(self._folder / f"{name.split('.')[1]}.log", "ab") as log:
+            self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT}))
+
+    def stop(self) -> None:
+        for process in reversed(self._processes):
+            process.terminate()
+        for process in self._processes:
+            process.wait(20)
