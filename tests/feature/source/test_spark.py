@@ -18,7 +18,7 @@ from marshmallow import ValidationError
 from fate_ext_plugin.errors import InvalidFeature, InvalidRequestBody, NoData, SourceError
 from fate_ext_plugin.feature.source import Join
 from fate_ext_plugin.feature.source.file import FileSchema, FileSource
-from fate_ext_plugin.feature.source.spark import SparkSchema, SparkSource
+from fate_ext_plugin.feature.source.spark import START_SHARE, SparkSchema, SparkSource
 from fate_ext_plugin.feature.source.spark.application import application
 from fate_ext_plugin.feature.source.spark.shared_folder import STALE_MS
 from fate_ext_plugin.feature.view import Parameter
@@ -429,8 +429,8 @@ def test_a_shared_path_that_is_no_folder_of_this_machine(spark: Any, ask: Ask, l
 # --- as a job of a server ---
 
 
-def spark_view(cluster: SparkCluster, lake: Path, shared: Path) -> Dict[str, Any]:
-    source = {"type": "spark", "master": cluster.master, "path": f"file://{lake}/month={{month}}",
+def spark_view(cluster: SparkCluster, lake: Path, shared: Path, master: str) -> Dict[str, Any]:
+    source = {"type": "spark", "master": master, "path": f"file://{lake}/month={{month}}",
               "shared_path": f"file://{shared}", "conf": cluster.conf}
     return {"source": source, "columns": ["amount"], "parameters": {"month": {"pattern": r"\d+", "default": "202201"}}}
 
@@ -439,36 +439,52 @@ def test_a_job_within_its_memory_limit(
     cluster: SparkCluster, make_site: MakeSite, lake: Path, shared: Path
 ) -> None:
     """Java is not bound by it."""
-    site = make_site({"views": {"lake": spark_view(cluster, lake, shared)}, "job_memory_mb": 256}, start=False)
+    view = spark_view(cluster, lake, shared, LOCAL)
+    site = make_site({"views": {"lake": view}, "job_memory_mb": 256}, start=False)
     assert site.command("check").stdout.splitlines()[-1] == (
         "ok      view lake: 1 columns, not compared: only a job asks Spark for them")
     site.start()
     assert ApiReader(site).features(["u1", "u3", "x"]) == ["id,amount", "u1,202201", "u3,606603"]
     wait_until(lambda: len(site.processes()) == 1, what="the driver to end")
-    assert cluster.running() == [] and list(shared.iterdir()) == []
+    assert list(shared.iterdir()) == []
     assert "a job's process said" not in site.log.read_text("utf-8")
 
 
-@pytest.mark.parametrize("how", ["canceled", "its server is killed"])
-def test_a_job_that_ends_early_ends_its_application(
-    cluster: SparkCluster, make_site: MakeSite, tmp_path: Path, shared: Path, how: str
-) -> None:
-    """And with it the tasks on the cluster; nothing is left in the shared folder."""
+@pytest.fixture
+def slow_lake(tmp_path: Path) -> Path:
+    """One task of a moment and one of minutes, as each file is one."""
     (tmp_path / "slow" / "month=202201").mkdir(parents=True)
     lines = gzip.compress(b"someone,1\n" * 1_000_000)
-    (tmp_path / "slow" / "month=202201" / "f.csv.gz").write_bytes(gzip.compress(b"id,amount\n") + 500 * lines)
-    view = spark_view(cluster, tmp_path / "slow", shared)
-    view["source"]["format"] = "csv"
+    (tmp_path / "slow" / "month=202201" / "1.csv.gz").write_bytes(gzip.compress(b"id,amount\nsomeone,1\n"))
+    (tmp_path / "slow" / "month=202201" / "2.csv.gz").write_bytes(gzip.compress(b"id,amount\n") + 500 * lines)
+    return tmp_path / "slow"
+
+
+def test_a_canceled_job_ends_its_application(
+    cluster: SparkCluster, make_site: MakeSite, slow_lake: Path, shared: Path
+) -> None:
+    """And with it the tasks on the cluster; nothing is left in the shared folder."""
+    view = spark_view(cluster, slow_lake, shared, cluster.master)
+    view["source"].update(format="csv", conf={**cluster.conf, "spark.sql.files.maxPartitionBytes": 1})
     site = make_site({"views": {"lake": view}})
     job_id = ApiReader(site).job(["u1"])
-    wait_until(cluster.executors, 60, "an executor to start")
-    wait_until(lambda: jobs_of(site).get(job_id).progress > 0, 60, "Spark to begin")
-    time.sleep(1)
-    assert len(cluster.running()) == 1 and list(shared.iterdir())
-    if how == "canceled":
-        site.command("jobs", "cancel", job_id)
-    else:
-        site.kill()
-    wait_until(lambda: not cluster.running() and not cluster.executors(), 20, "the application to end")
-    wait_until(lambda: len(site.processes()) == (how == "canceled"), 20, "the driver to end")
+    # More than its start is worth: Spark counts the tasks.
+    wait_until(lambda: jobs_of(site).get(job_id).progress > 100 * START_SHARE, 120, "a task to end")
+    assert cluster.executors() and len(cluster.running()) == 1 and list(shared.iterdir())
+    site.command("jobs", "cancel", job_id)
+    wait_until(lambda: not cluster.running() and not cluster.executors(), 30, "the application to end")
+    wait_until(lambda: len(site.processes()) == 1, 30, "the driver to end")
+    assert list(shared.iterdir()) == []
+
+
+def test_a_driver_ends_with_its_server(
+    cluster: SparkCluster, make_site: MakeSite, slow_lake: Path, shared: Path
+) -> None:
+    view = spark_view(cluster, slow_lake, shared, LOCAL)
+    view["source"]["format"] = "csv"
+    site = make_site({"views": {"lake": view}})
+    ApiReader(site).job(["u1"])
+    wait_until(lambda: list(shared.iterdir()), 60, "the driver to start")
+    site.kill()
+    wait_until(lambda: not site.processes(), 30, "the driver to end")
     assert list(shared.iterdir()) == []
