@@ -53,7 +53,8 @@ class Installation:
 class Flow:
     """One server. ``section`` is ours in service_conf.yaml; ``conf`` are more keys of it, nested ones merged.
 
-    One runs at a time: two on one MySQL would run each other's jobs, with their tables in the other's folder.
+    One runs at a time, unless it is started beside another: two on one MySQL would run each other's jobs, with their
+    tables in the other's folder.
     """
 
     _running: Optional["Flow"] = None
@@ -102,10 +103,10 @@ class Flow:
             "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
         }
 
-    def start(self) -> "Flow":
-        if Flow._running:
+    def start(self, beside: Optional["Flow"] = None) -> "Flow":
+        if Flow._running and Flow._running is not beside:
             Flow._running.stop()
-        Flow._running = self
+        Flow._running = beside or self
         server = self.installation.base / "fateflow" / "python" / "fate_flow" / "fate_flow_server.py"
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(
@@ -135,7 +136,9 @@ class Flow:
                     break
                 time.sleep(0.1)
         self.process.wait(20)
-        self.process = Flow._running = None
+        self.process = None
+        if Flow._running is self:
+            Flow._running = None
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Signal the server alone, as the kernel or ``kill PID`` does."""
@@ -238,16 +241,21 @@ class Flow:
             params={"namespace": "exp", "table_name": name, "head": 1, "partition": 2, "id_delimiter": ",", "drop": 1})
         assert self.wait(result["jobId"], "local", 0) == "success", self.logs_of(result["jobId"])
 
-    def submit(self, table: str = "ids", alone: bool = False, **parameters: Any) -> str:
+    def submit(self, table: str = "ids", alone: bool = False, apart: bool = False, **parameters: Any) -> str:
         """Start Reader -> ApiReader and return FATE's job ID. Of two parties the host asks the third party; a guest
-        alone, which costs FATE half the processes, asks itself."""
+        alone, which costs FATE half the processes, asks itself.
+
+        :param apart: the host is another server, which FATE Flow's proxy leads to.
+        """
         roles = {"guest": [GUEST]} if alone else {"guest": [GUEST], "host": [HOST]}
         components: Dict[str, Any] = {
             role: {"0": {"reader_0": {"table": {"name": table, "namespace": "exp"}}}} for role in roles}
         components["guest" if alone else "host"]["0"]["api_reader_0"] = {
             "server_name": "fate_ext", "parameters": parameters, "id_delimiter": ",", "head": True}
         conf = {"dsl_version": 2, "initiator": {"role": "guest", "party_id": GUEST}, "role": roles,
-                "job_parameters": {"common": {"task_parallelism": 1}}, "component_parameters": {"role": components}}
+                "component_parameters": {"role": components},
+                "job_parameters": {"common": {
+                    "task_parallelism": 1, **({"federated_mode": "MULTIPLE"} if apart else {})}}}
         dsl = {"components": {
             "reader_0": {"module": "Reader", "output": {"data": ["data"]}},
             "api_reader_0": {"module": "ApiReader", "input": {"data": {"data": ["reader_0.data"]}},
