@@ -1,6 +1,7 @@
 """The database goes down under a running server, and comes back."""
 import socket
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Iterator, List
@@ -9,6 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import requests
 
+from fate_ext_plugin.cached import RETRY_SECONDS
+from fate_ext_plugin.permission.grants import REFRESH_SECONDS
+from tests.permission.conftest import recorded
 from tests.support.api_reader import ApiReader
 from tests.support.databases import SERVERS, database_url, empty_store
 from tests.support.site import Site
@@ -88,6 +92,30 @@ def test_jobs_survive_it_and_nobody_is_told_a_wrong_end(cable: Cable, tmp_path: 
         assert api_reader.status(job_id)["status"] == "success"
         assert api_reader.download(job_id).text.splitlines() == lines("u1")
         assert site.files() == [f"jobs/{job_id}/result"]  # nothing of the upload that was refused
+    finally:
+        cable.whole = True
+        site.stop()
+
+
+def test_permission_is_refused_meanwhile_and_comes_back_by_itself(cable: Cable, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    site = Site(tmp_path / "site", {"permission": {}, "database": cable.section, "min_free_bytes": 0}).start()
+
+    def ask() -> requests.Response:
+        return requests.post(site.url("permission"), json=recorded()[3], timeout=30)
+
+    try:
+        granted = ["--component", "*", "--dataset", "exp/*", "--max-uses", "1"]
+        assert site.command("grant", "add", "--party", "9999", *granted).returncode == 0
+        time.sleep(REFRESH_SECONDS)
+        assert ask().json()["code"] == 0
+        cable.cut()
+        time.sleep(REFRESH_SECONDS)  # so long, what was read is still believed
+        refused = ask()
+        assert (refused.status_code, refused.json()["code"]) == (503, 50301)
+        cable.whole = True
+        time.sleep(RETRY_SECONDS)
+        assert ask().json()["code"] == 0  # the same job, which is not counted again
     finally:
         cable.whole = True
         site.stop()
