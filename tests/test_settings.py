@@ -85,7 +85,7 @@ def test_a_mistake_is_named_with_what_was_found_and_what_is_allowed(
     (dict(columns=["id"]), "columns", "Names the ID column"),
     (dict(columns=["a,b"]), "columns.0", "holds no comma"),
     (dict(colums=["a"]), "colums", "unknown key. Allowed here: columns"),
-    (dict(source={"type": "ftp"}), "source.type", "Must be one of: file, sql. Found: 'ftp'"),
+    (dict(source={"type": "ftp"}), "source.type", "Must be one of: file, spark, sql. Found: 'ftp'"),
     (dict(source="x"), "source", "Must be a mapping with a type"),
     (dict(source={"type": "file"}), "source.path", "required, but missing"),
     (dict(source={"type": "file", "path": "x", "pth": 1}), "source.pth", "unknown key"),
