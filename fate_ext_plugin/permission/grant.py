@@ -1,6 +1,6 @@
 """A grant: what a party may do here, or may not, and on which terms."""
 from dataclasses import dataclass
-from typing import Mapping, NamedTuple, Optional, Tuple
+from typing import AbstractSet, Iterable, Mapping, NamedTuple, Optional, Tuple
 
 from fate_ext_plugin.permission.calendar import ALL_DAY, WEEKDAYS, Calendar, Hours, Moment
 from fate_ext_plugin.permission.item import STAR, Item
@@ -71,10 +71,17 @@ class Grant:
             return f"is for party {self.party}"
         if self.role not in (STAR, request.role):
             return f"is for role {self.role} here, not {request.role[:20]}"
-        if self.initiators and request.initiator not in self.initiators:
-            return f"is for jobs started by {_or(self.initiators)}"
-        strangers = sorted(request.others - set(self.partners)) if self.partners else []
-        return f"does not let party {strangers[0][:20]} take part" if strangers else ""
+        # Whoever asks says who started the job; FATE Flow lets the one who did ask.
+        if self.initiators and not self._fits({request.party, request.initiator or request.party}, self.initiators):
+            return f"is for jobs started by {' or '.join(self.initiators)}"
+        if self.partners and not self._fits(request.others, self.partners):
+            strangers = sorted(request.others - set(self.partners))
+            return f"does not let party {strangers[0][:20]} take part" if self.allow else "is for other partners"
+        return ""
+
+    def _fits(self, parties: AbstractSet[str], named: Iterable[str]) -> bool:
+        """What is allowed is allowed to those named only; what is denied is denied as soon as one of them is there."""
+        return parties <= set(named) if self.allow else bool(parties & set(named))
 
     def _wrong_time(self, moment: Moment, calendar: Calendar) -> str:
         if self.valid_until is not None and moment.ms >= self.valid_until:
@@ -94,7 +101,3 @@ class Grant:
         if self.max_uses_per_day is not None and used.on_day >= self.max_uses_per_day:
             return f"used {used.on_day} of {self.max_uses_per_day} today"
         return ""
-
-
-def _or(names: Tuple[str, ...]) -> str:
-    return " or ".join(names)

@@ -91,6 +91,17 @@ class TestTerms:
         assert decision(grants, "reader", **fits).allowed
         assert refusal(grants, "reader", **does_not).endswith(f": grant it {says}.")
 
+    def test_a_party_can_not_say_that_another_started_its_job(self) -> None:
+        grants = [grant("it", party="*", initiators=["9999"])]
+        assert decision(grants, "reader", party="9999", initiator="9999").allowed
+        assert not decision(grants, "reader", party="10001", initiator="9999").allowed
+
+    def test_a_deny_counts_as_soon_as_one_of_its_parties_is_there(self) -> None:
+        grants = [grant("all"), grant("no", effect="deny", partners=["10001", "10002"], initiators=["9999"])]
+        assert decision(grants, "reader", others=["10003"]).allowed
+        assert not decision(grants, "reader", others=["10003", "10001"]).allowed
+        assert not decision(grants, "reader", others=["10001"], initiator="10003").allowed
+
     def test_the_grant_that_came_nearest_is_named(self) -> None:
         grants = [grant("a-role", role="guest"), grant("b-late", valid_until="2026-01-01"), grant("c-other", party="1")]
         assert "grant b-late expired" in refusal(grants, "reader")
