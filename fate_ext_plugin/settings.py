@@ -74,6 +74,7 @@ class PermissionSettings:
     """Section ``permission`` in ours; ``time_zone`` None: the machine's."""
 
     mode: str
+    party_id: Optional[str]
     check_local: bool
     time_zone: Optional[tzinfo]
 

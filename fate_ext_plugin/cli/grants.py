@@ -104,13 +104,17 @@ def remove(conf: Path, name: str) -> None:
 @CONF
 def import_from_fate(conf: Path) -> None:
     """Take over the permissions granted in FATE Flow itself (flow privilege grant)."""
-    from fate_ext_plugin.permission.built_in import take_over
+    from fate_ext_plugin.permission.built_in import PREFIX, take_over
 
     room = _open(conf)
     taken = take_over(room.host.permission_rules())
-    room.grants.replace(taken.grants, [])
+    now = {new.name for new in taken.grants}
+    gone = [old.name for old in room.grants.all() if old.name.startswith(PREFIX) and old.name not in now]
+    room.grants.replace(taken.grants, gone)
     for new in taken.grants:
         click.echo(f"{new.name}: {len(new.items)} components and datasets for party {new.party}")
+    for name in gone:
+        click.echo(f"{name}: removed, FATE Flow holds it no more")
     for reason in taken.left:
         click.echo(f"left out: {reason}")
     if not taken.grants:

@@ -52,10 +52,11 @@ class GrantUse(ExtModel):
 
 
 class GrantJob(ExtModel):
-    """A job that a grant was used for, once."""
+    """A job that a grant was used for, once as such, and once a role with a hash of what it asked for."""
 
     f_key = CharField(max_length=32, primary_key=True)
     f_grant = CharField(max_length=64, index=True)
+    f_asked = CharField(max_length=32)
 
     class Meta:
         table_name = "t_ext_grant_job"

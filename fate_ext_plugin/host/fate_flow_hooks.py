@@ -12,6 +12,7 @@ from fate_ext_plugin.host.fate_flow_v1 import (
     check_scheduling_requests,
     flask_app,
     read_settings,
+    refuse_changed_jobs,
     server_logger,
 )
 
@@ -136,6 +137,8 @@ def register_permission() -> Callable[[], Any]:
         return PermissionReturn()
 
     HookManager.register_permission_check_hook(check)
+    if in_server():
+        refuse_changed_jobs()
     return permission
 
 

@@ -16,7 +16,7 @@ class Standalone:
     def __init__(self, settings: Settings) -> None:
         self.frame: Optional[Frame] = None
         self._host = settings.listen.host
-        self._authentication = settings.authentication
+        self._parts = settings.authentication, settings.permission
         self.store = Store(open_database(settings))
         self.address: Tuple[str, int] = (settings.listen.public_host or settings.listen.host, settings.listen.port)
 
@@ -25,7 +25,7 @@ class Standalone:
         return resolve(self._host)
 
     def party_id(self) -> str:
-        return (self._authentication and self._authentication.party_id) or ""
+        return next((part.party_id for part in self._parts if part and part.party_id), "")
 
     def own_client(self) -> Optional[Tuple[str, str]]:
         return None

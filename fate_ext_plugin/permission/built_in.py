@@ -1,11 +1,14 @@
 """Grants of FATE Flow's built-in check, taken over as ours."""
 import json
+import re
 from collections import defaultdict
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.item import COMPONENT, DATASET, STAR, Item, component, dataset
 
+PARTY = re.compile(r"[A-Za-z0-9_-]{1,20}", re.A)
+PREFIX = "fate-flow-"
 # In one grant, for a person to read; a party with more has several.
 ITEMS_IN_ONE = 100
 
@@ -23,6 +26,8 @@ def take_over(rules: Iterable[Tuple[str, str, str]]) -> TakenOver:
     left = []
     for party, kind, value in rules:
         try:
+            if not PARTY.fullmatch(party):
+                raise ValueError("it is no party ID")
             items[party].append(_item(kind, value))
         except ValueError as error:
             left.append(f"party {party}, {kind} {value}: {error}")
@@ -30,15 +35,17 @@ def take_over(rules: Iterable[Tuple[str, str, str]]) -> TakenOver:
 
 
 def _grants(party: str, items: Sequence[Item]) -> Iterator[Grant]:
-    unique = list(dict.fromkeys(items))
+    unique = sorted(dict.fromkeys(items), key=lambda item: item.kind)  # as in a policy file
     for number, start in enumerate(range(0, len(unique), ITEMS_IN_ONE), start=1):
-        yield Grant(f"fate-flow-{party.lower()}-{number}", party, tuple(unique[start:start + ITEMS_IN_ONE]),
+        yield Grant(f"{PREFIX}{party.lower()}-{number}", party, tuple(unique[start:start + ITEMS_IN_ONE]),
                     note="from FATE Flow's own permissions")
 
 
 def _item(kind: str, value: str) -> Item:
     if STAR in value:
         raise ValueError("* stands for any text here")
+    if not value.isprintable():
+        raise ValueError("it is not printable")
     if kind == COMPONENT:
         return component(value)
     if kind == DATASET:

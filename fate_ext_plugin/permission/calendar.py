@@ -6,6 +6,7 @@ from typing import Optional
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _hours = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]|24):([0-5][0-9])", re.A)
+LATEST_MS = 7_258_032_000_000  # 2199-12-31, a day before it ends anywhere
 FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
 
 
@@ -63,14 +64,20 @@ class Calendar:
         except ValueError:
             given = None  # type: ignore[assignment]
         if given is not None and given.tzinfo is not None:
-            return int(given.timestamp() * 1000)
+            return self._in_range(text, int(given.timestamp()) * 1000)
         wall = self._wall(text)
         earlier, later = (wall.replace(fold=fold, tzinfo=self._zone).timestamp() for fold in (0, 1))
         if datetime.fromtimestamp(earlier, self._zone).replace(tzinfo=None) != wall:
             raise ValueError(f"{text} does not exist here: clocks are put forward then.")
         if earlier != later:
             raise ValueError(f"{text} is there twice, as clocks are put back then; say which: {text}+00:00.")
-        return int(earlier * 1000)
+        return self._in_range(text, int(earlier) * 1000)
+
+    @staticmethod
+    def _in_range(text: str, ms: int) -> int:
+        if not 0 <= ms < LATEST_MS:
+            raise ValueError(f"{text} is not between 1970 and 2200.")
+        return ms
 
     @staticmethod
     def _wall(text: str) -> datetime:

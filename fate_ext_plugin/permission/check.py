@@ -74,7 +74,10 @@ class Decision:
         return tuple(taken.values())
 
     def message(self) -> str:
-        """For the partner, whose job it is, and for the log."""
+        """For the partner, whose job it is, and for the log: one line."""
+        return harmless(self._message())
+
+    def _message(self) -> str:
         if self.local:
             return "a job of this site"
         verdict, request = self.refused, self.request
@@ -199,7 +202,8 @@ class Permission:
         if request is None:
             self._audit.write("permission", allowed, None, None, source, reason)
             return
-        what = f"{request.role} {request.site}: {', '.join(map(str, request.items))}"
+        # Datasets first: what is long is cut.
+        what = f"{request.role} {request.site}: {', '.join(map(str, reversed(request.items)))}"
         self._audit.write("permission", allowed, request.party, what, source, reason, request.to_dict())
 
 
@@ -213,5 +217,4 @@ def _require(decision: Decision) -> None:
 
 
 def _short(text: str) -> str:
-    """Text of a stranger, for a message and the log."""
-    return harmless(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...")
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

@@ -5,7 +5,7 @@ slow.
 """
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from hashlib import blake2b
 from typing import Iterator, Tuple
 
@@ -31,15 +31,18 @@ class Item:
         return self.kind == item.kind and all(map(matches, self.parts, item.parts))
 
     def covers_folded(self, item: "Item") -> bool:
-        """The same as MySQL compares: what is denied must not come in under another spelling of its name."""
-        return self.kind == item.kind and all(
-            matches(fold(pattern), fold(text)) for pattern, text in zip(self.parts, item.parts))
+        """The same without regard to case, accents and form: what is denied must not come in under such a spelling."""
+        return self.kind == item.kind and all(map(matches, self.folded, item.folded))
+
+    @cached_property
+    def folded(self) -> Tuple[str, ...]:
+        return tuple(map(fold, self.parts))
 
     def key(self, party: str) -> str:
         """Under what this pattern of a grant for ``party`` is found: one of :func:`keys` of every item it covers."""
         whole = ""
-        for part in self.parts:
-            beginning, star, _ = fold(part).partition(STAR)
+        for part in self.folded:
+            beginning, star, _ = part.partition(STAR)
             if star:
                 whole += beginning.rstrip(" ")
                 length = max(length for length in LENGTHS if length <= len(whole))
@@ -49,7 +52,7 @@ class Item:
 
     def keys(self, party: str) -> Iterator[str]:
         """The keys of all patterns that may cover this item; some of those found under them do not."""
-        whole = "".join(f"{fold(part)}/" for part in self.parts)
+        whole = "".join(f"{part}/" for part in self.folded)
         yield _key(self.kind, party, "whole", whole)
         for length in LENGTHS:
             if length < len(whole):
@@ -82,10 +85,9 @@ def matches(pattern: str, text: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=10_000)
 def fold(text: str) -> str:
-    """MySQL's collations take letters for equal that differ in case, accents or form, and ignore blanks at the end: a
-    table is found under any such spelling."""
+    """MySQL takes letters for equal that differ in case, accents or width, and ignores blanks at the end: FATE Flow
+    finds a table under such a spelling. Some of its collations know more of them, for letters beyond ASCII."""
     if text.isascii():
         return text.lower().rstrip(" ")
     decomposed = unicodedata.normalize("NFKD", text)

@@ -1,6 +1,6 @@
 """A policy: all grants of a site, as a file that may live in version control. What it would change, and whom."""
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Set, Tuple
 
 from fate_ext_plugin.permission.calendar import Calendar, Moment
 from fate_ext_plugin.permission.check import Decision, decide
@@ -58,24 +58,37 @@ def past_requests(entries: Iterable[Mapping[str, Any]], since: float) -> List[Pa
 def rehearse(past: Sequence[Past], grants: Iterable[Grant], calendar: Calendar, now: int) -> Iterator[Decision]:
     """What the answers would be if these jobs came again, on the weekdays and at the hours that they came. Grants must
     be valid now (``now``: ms since 1970) or then; limits count these jobs only."""
-    uses: Dict[str, Dict[Any, str]] = {}
+    uses: Dict[str, _Uses] = {}
     source = ListedGrants(replace(grant, valid_from=None) if _valid(grant, now) else grant for grant in grants)
     for time, request in past:
         moment = calendar.moment(int(time * 1000))
         decision = _decide(request, source, moment, calendar, uses)
         if decision.allowed:
             for grant in decision.spent:
-                uses.setdefault(grant.name, {})[request.party, request.job or time] = moment.day
+                uses.setdefault(grant.name, _Uses()).count((request.party, request.job or time), moment.day)
         yield decision
+
+
+class _Uses:
+    """Of one grant, by the jobs that come again."""
+
+    def __init__(self) -> None:
+        self.jobs: Set[Any] = set()
+        self.on_day: Dict[str, int] = {}
+
+    def count(self, job: Any, day: str) -> None:
+        if job not in self.jobs:
+            self.jobs.add(job)
+            self.on_day[day] = self.on_day.get(day, 0) + 1
 
 
 def _decide(
     request: PermissionRequest, source: Source, moment: Moment, calendar: Calendar,
-    uses: Mapping[str, Mapping[Any, str]],
+    uses: Mapping[str, _Uses],
 ) -> Decision:
     # A job that a grant was used for is not counted twice.
-    used = {name: Used(len(jobs), sum(day == moment.day for day in jobs.values())) for name, jobs in uses.items()
-            if (request.party, request.job) not in jobs}
+    used = {name: Used(len(found.jobs), found.on_day.get(moment.day, 0)) for name, found in uses.items()
+            if (request.party, request.job) not in found.jobs}
     return decide(request, source, moment, calendar, used)
 
 

@@ -7,9 +7,14 @@ from fate_ext_plugin.errors import InvalidPermissionRequest
 from fate_ext_plugin.permission.item import Item, component, dataset
 
 # FATE's jobs have some dozens.
-MAX_ITEMS = 1000
-# Components that read the table which their parameters name.
-READERS = ("reader", "download")
+MAX_ITEMS = 200
+MAX_NAME = 255
+# Components that read, or write, what their parameters name, and the names of that.
+READERS = ("reader", "download", "writer", "modelloader", "cacheloader")
+NAMES = (("namespace", "name"), ("job_id", "component_name"), ("model_id", "model_version"))
+ROLES = ("guest", "host", "arbiter", "local", "")
+# Stands for parties that are not told.
+UNKNOWN = "?"
 # '' and 0 stand for the site itself (contract section 6).
 SELF = ("", "0")
 LOCAL = "local"
@@ -53,13 +58,16 @@ def read_request(given: Mapping[str, Any], own_party: str, job: Optional[str] = 
     :raises InvalidPermissionRequest: says what can't be read.
     """
     asking, site, role = (_name(given.get(key), key) for key in ("src_party_id", "party_id", "role"))
-    claimed_self = asking in (*SELF, own_party)
-    # Another party that calls its job local is asked for grants all the same.
-    local = (claimed_self and (role == LOCAL or site == "0")) or (asking == site and asking not in SELF)
+    if role not in ROLES:
+        raise InvalidPermissionRequest(f"role must be one of {', '.join(ROLES[:-1])}.")
+    # Whoever asks chooses role and party in the path, so neither makes a job this site's own.
+    own = asking in SELF or (asking == own_party)
+    local = own and (role == LOCAL or site == "0" or (asking not in SELF and site == own_party))
     party = (own_party or asking) if asking in SELF else asking
     return PermissionRequest(
         party=party, role=role, site=site, items=tuple(_items(given)),
-        initiator=_initiator(given.get("initiator")), others=_parties(given.get("roles")) - {party, site},
+        initiator=_initiator(given.get("initiator")),
+        others=_parties(given.get("roles")) - {party, own_party or site},
         job=job or _job(given.get("run_time_conf")), local=local)
 
 
@@ -79,7 +87,7 @@ def _items(given: Mapping[str, Any]) -> List[Item]:
 
 
 def _tables(parameters: Any) -> Iterator[Item]:
-    """Datasets that readers will read: tables, or another job's output, which FATE Flow calls job ID and component."""
+    """What readers will read: tables, another job's output (job ID and component), a model (ID and version)."""
     if parameters is None:
         return
     if not isinstance(parameters, Mapping):
@@ -88,12 +96,16 @@ def _tables(parameters: Any) -> Iterator[Item]:
         for instance in _list(parameters.get(reader), f"component_parameters.{reader}"):
             if not isinstance(instance, Mapping):
                 raise InvalidPermissionRequest(f"component_parameters.{reader} must hold objects.")
+            named = False
             for source in (instance, *(value for value in instance.values() if isinstance(value, Mapping))):
-                names = (source.get("namespace"), source.get("name"))
-                if any(name is None for name in names):
-                    names = (source.get("job_id"), source.get("component_name"))
-                if all(name is not None for name in names):
-                    yield dataset(*(_text(name, f"component_parameters.{reader}") for name in names))
+                for pair in NAMES:
+                    names = [source.get(name) for name in pair]
+                    if all(name is not None for name in names):
+                        named = True
+                        yield dataset(*(_text(name, f"component_parameters.{reader}") for name in names))
+            if not named:
+                # FATE Flow may fill it in later, from where nobody looks.
+                raise InvalidPermissionRequest(f"component_parameters.{reader}: it does not say what it reads.")
 
 
 def _dataset(value: Any) -> Item:
@@ -137,7 +149,7 @@ def _initiator(given: Any) -> str:
 
 def _parties(roles: Any) -> FrozenSet[str]:
     if roles is None:
-        return frozenset()
+        return frozenset({UNKNOWN})
     if not isinstance(roles, Mapping):
         raise InvalidPermissionRequest("roles must be an object of lists of party IDs.")
     return frozenset(_text(party, "roles") for listed in roles.values() for party in _list(listed, "roles"))
@@ -156,7 +168,10 @@ def _name(value: Any, where: str) -> str:
 
 
 def _text(value: Any, where: str) -> str:
-    """Party IDs come as numbers, too."""
+    """Party IDs come as numbers, too. What can't be shown may be another spelling of what is denied."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise InvalidPermissionRequest(f"{where} must be text.")
-    return str(value)
+    text = str(value)
+    if len(text) > MAX_NAME or not text.isprintable():
+        raise InvalidPermissionRequest(f"{where} must be printable text of at most {MAX_NAME} characters.")
+    return text

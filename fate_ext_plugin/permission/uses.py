@@ -2,7 +2,6 @@
 import time
 from hashlib import blake2b
 from typing import Callable, Dict, Iterable, Optional, Sequence
-from uuid import uuid4
 
 from peewee import Case
 
@@ -37,14 +36,13 @@ class Uses:
         :param day: today's date at the site, ``2027-01-31``.
         :return: the name of a grant that is used up; None where all were counted.
         """
-        job = None if request.job is None else f"{request.party}\n{request.job}"
         # In the same order everywhere, so that no two servers wait for each other.
         ordered = sorted(grants, key=lambda grant: grant.name)
 
         def count() -> None:
             with self._store.database.atomic():
                 for grant in ordered:
-                    _count(grant, job, day)
+                    _count(grant, request, day)
 
         self._store.call(lambda: [create_once(GrantUse, f_grant=grant.name) for grant in ordered])
         try:
@@ -70,7 +68,7 @@ class Uses:
         return {row.f_grant: Used(row.f_total, row.f_on_day if row.f_day >= day else 0) for row in rows}
 
 
-def _count(grant: Grant, job: Optional[str], day: str) -> None:
+def _count(grant: Grant, request: PermissionRequest, day: str) -> None:
     """:raises _UsedUp: a limit is reached; the transaction must be taken back."""
     mine = GrantUse.f_grant == grant.name
     # Takes the row's lock, so that what is read next is not older than it. The day only moves on: clocks of servers
@@ -78,8 +76,7 @@ def _count(grant: Grant, job: Optional[str], day: str) -> None:
     GrantUse.change(
         f_on_day=Case(None, [(GrantUse.f_day < day, 0)], GrantUse.f_on_day),
         f_day=Case(None, [(GrantUse.f_day < day, day)], GrantUse.f_day)).where(mine).execute()
-    # A job whose ID is not known counts each time.
-    if not create_once(GrantJob, f_key=_key(grant.name, job or uuid4().hex), f_grant=grant.name):
+    if _counted(grant.name, request):
         return
     limits = [mine]
     if grant.max_uses is not None:
@@ -91,5 +88,22 @@ def _count(grant: Grant, job: Optional[str], day: str) -> None:
         raise _UsedUp(grant.name)
 
 
-def _key(grant: str, job: str) -> str:
-    return blake2b(f"{grant}\n{job}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def _counted(grant: str, request: PermissionRequest) -> bool:
+    """Whether the request's job was counted before; it is noted for the next time.
+
+    One whose ID is not known counts each time, and so does one that comes again in the same role with other components
+    or datasets: the ID is of the partner's choice.
+    """
+    if request.job is None:
+        return False
+    asked = _hash(*map(str, request.items))
+    known = not create_once(GrantJob, f_key=_hash(grant, request.party, request.job), f_grant=grant, f_asked="")
+    key = _hash(grant, request.party, request.job, request.role, request.site)
+    if create_once(GrantJob, f_key=key, f_grant=grant, f_asked=asked):
+        return known
+    changed = GrantJob.change(f_asked=asked).where((GrantJob.f_key == key) & (GrantJob.f_asked != asked)).execute()
+    return known and not changed
+
+
+def _hash(*parts: str) -> str:
+    return blake2b("\n".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

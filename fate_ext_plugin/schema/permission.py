@@ -126,7 +126,8 @@ class GrantSchema(Schema):
     max_uses_per_day = Integer(load_default=None, allow_none=True, validate=validate.Range(1, 10**9))
     initiators = fields.List(Party(validate=PARTICIPANT), load_default=list)
     partners = fields.List(Party(validate=PARTICIPANT), load_default=list)
-    note = Text(load_default="", validate=validate.Length(max=1000))
+    note = Text(load_default="", validate=[validate.Length(max=1000), validate.Predicate(
+        "isprintable", error="Must be printable text, in one line.")])
 
     @validates_schema
     def sound(self, data: Mapping[str, Any], **_: Any) -> None:

@@ -258,6 +258,8 @@ class TimeZone(fields.Field):
 class PermissionSchema(Schema):
     mode = fields.String(load_default="enforce", validate=validate.OneOf(["enforce", "observe"]), metadata={
         "help": "observe: allow everything, and only log what would be refused, for a safe roll-out"})
+    party_id = fields.String(load_default=None, allow_none=True, validate=PARTY, metadata={
+        "help": "`fate-ext serve` only: this site's party ID, whose own jobs need no grant"})
     check_local = Boolean(load_default=False, metadata={
         "help": "ask for grants for this site's own jobs, too"})
     time_zone = TimeZone(load_default=None, allow_none=True, metadata={

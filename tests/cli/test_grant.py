@@ -82,7 +82,7 @@ class TestGrants:
         (["--party", "9999", "--component", "x", "--deny", "--max-uses", "1"], "Must be allow where uses are limited"),
         (["--party", "9999", "--component", "x", "--name", "Big"], "lower-case"),
         (["--party", "9999", "--component", "x", "--partner", "*"], "A party ID is 1 to 20"),
-        (["--party", "9999", "--component", "x", "--note", "a\0b"], "NUL"),
+        (["--party", "9999", "--component", "x", "--note", "a\nb"], "printable"),
         (["--party", "9999", *["--dataset", f"{'n' * 250}/{'m' * 250}"] * 1,
           *[part for number in range(130) for part in ("--dataset", f"{'n' * 250}/{number:0250}")]], "several grants"),
     ])
@@ -253,19 +253,33 @@ class TestImportFromFate:
             ("9999", "component", "reader"), ("9999", "dataset", '{"name"-"ids";"namespace"-"exp"}'),
             ("9999", "dataset", '{"name"-"a-b;\\"\\u4e2d";"namespace"-"e;x-p"}'),
             ("10001", "component", "hetero*"), ("10001", "dataset", '{"name":"x"}'), ("10001", "column", "x"),
-            *(("10002", "component", f"c{number}") for number in range(150))]
+            ("*", "component", "reader"), *(("10002", "component", f"c{number}") for number in range(150))]
         assert run("grant", "import-from-fate").splitlines() == [
             "fate-flow-10002-1: 100 components and datasets for party 10002",
             "fate-flow-10002-2: 50 components and datasets for party 10002",
             "fate-flow-9999-1: 3 components and datasets for party 9999",
             "left out: party 10001, component hetero*: * stands for any text here",
             'left out: party 10001, dataset {"name":"x"}: it can\'t be read',
-            "left out: party 10001, column x: it is neither a component nor a dataset"]
+            "left out: party 10001, column x: it is neither a component nor a dataset",
+            "left out: party *, component reader: it is no party ID"]
         assert shown(run, "fate-flow-9999-1")["datasets"] == ["exp/ids", 'e;x-p/a-b;"中']
 
     def test_may_be_done_again(self, run: Run, fate_flow: FakeFateFlow) -> None:
         fate_flow.rules = [("9999", "component", "reader")]
         assert run("grant", "import-from-fate") == run("grant", "import-from-fate")
+
+    def test_what_fate_flow_holds_no_more_goes(self, run: Run, fate_flow: FakeFateFlow) -> None:
+        fate_flow.rules = [("9999", "component", "reader"), ("10001", "component", "reader")]
+        run("grant", "import-from-fate")
+        fate_flow.rules.pop()
+        assert "fate-flow-10001-1: removed" in run("grant", "import-from-fate")
+        assert [one["name"] for one in json.loads(run("grant", "list", "--json"))] == ["fate-flow-9999-1"]
+
+    def test_what_was_taken_over_is_a_policy(self, run: Run, fate_flow: FakeFateFlow, tmp_path: Path) -> None:
+        fate_flow.rules = [("9999", "dataset", '{"name"-"ids";"namespace"-"exp"}'), ("9999", "component", "reader")]
+        run("grant", "import-from-fate")
+        (tmp_path / "policy.yaml").write_text(run("grant", "export"), "utf-8")
+        assert run("grant", "apply", str(tmp_path / "policy.yaml")) == "Nothing to change.\n"
 
     def test_where_there_are_none_it_says_so(self, run: Run, fate_flow: FakeFateFlow) -> None:
         assert run("grant", "import-from-fate") == "FATE Flow holds no permissions.\n"

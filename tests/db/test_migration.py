@@ -28,7 +28,7 @@ COLUMNS = {table: EVERY | own for table, own in {
                     "f_hours", "f_max_uses", "f_max_uses_per_day", "f_initiators", "f_partners", "f_note", "f_maker"},
     "t_ext_grant_key": {"f_id", "f_key", "f_grant"},
     "t_ext_grant_use": {"f_grant", "f_total", "f_on_day", "f_day"},
-    "t_ext_grant_job": {"f_key", "f_grant"},
+    "t_ext_grant_job": {"f_key", "f_grant", "f_asked"},
     "t_ext_revision": {"f_name", "f_value"},
     "t_ext_migration": {"f_number", "f_name"},
 }.items()}

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
+import requests
 
 from fate_ext_plugin.audit import read
 from tests.fate_flow.conftest import MakeFlow, expected, ids_of, section_of
 from tests.fate_flow.flow import GUEST, HOST, Flow, Installation
 
 CONF: Dict[str, Any] = {
-    "party_id": HOST, "permission": {"switch": True, "component": True, "dataset": True},
+    "party_id": GUEST, "permission": {"switch": True, "component": True, "dataset": True},
     "hook_module": {"permission": "fate_ext_plugin.hook.permission"}}
 # FATE Flow's own check opens MySQL at its import, whatever hook is configured (contract section 7).
 needs_mysql = pytest.mark.skipif(
@@ -133,6 +134,34 @@ def test_what_fate_flow_s_own_list_of_datasets_does_not_show_is_refused(flow: Fl
              for number, name in enumerate(("secret", "ids"))}
     assert "may not use dataset exp/secret here" in refusal(
         flow, role={"guest": [GUEST], "host": [HOST + 1, HOST]}, component_parameters={"role": {**own, "host": hosts}})
+
+
+@needs_mysql
+def test_a_party_does_not_become_this_site_by_the_path_it_asks_at(flow: Flow) -> None:
+    """Whoever asks chooses role and party in the path; FATE Flow's own check lets the asking party's own pass."""
+    body = {"dsl": {"components": {"reader_0": {"module": "Reader", "output": {"data": ["data"]}}}},
+            "train_runtime_conf": {}, "runtime_conf": {
+                "dsl_version": 2, "initiator": {"role": "guest", "party_id": HOST}, "role": {"host": [HOST]},
+                "job_parameters": {"common": {"job_type": "train"}}, "component_parameters": {"role": {
+                    "host": {"0": {"reader_0": {"table": {"name": "ids", "namespace": "exp"}}}}}}}}
+    headers = {"SRC-PARTY-ID": str(HOST), "src_party_id": str(HOST)}
+    answer = requests.post(f"{flow.url}/v1/party/202601010000000000009/host/{HOST}/create", json=body, headers=headers,
+                           timeout=30).json()
+    assert "Party 10000 may not use component reader here as host" in json.dumps(answer)
+
+
+@needs_mysql
+def test_a_job_is_not_changed_after_it_was_permitted(flow: Flow) -> None:
+    """FATE Flow asks once; then its scheduler could send another table for the same job."""
+    grant(flow, *LEAST, "--dataset", "exp/ids", "--name", "least")
+    job_id = flow.submit()
+    changed = {"component_parameters": {"role": {"host": {"0": {"reader_0": {"table": {
+        "name": "secret", "namespace": "exp"}}}}}}}
+    for path, body in (("parameter/update", changed), ("update", {"runtime_conf": changed}),
+                       ("update", {"dsl": {}}), ("update/", {"f_runtime_conf_on_party": {}})):
+        answer = requests.post(f"{flow.url}/v1/party/{job_id}/host/{HOST}/{path}", json=body, timeout=30).json()
+        assert answer["retcode"] == 108 and "start a new job" in answer["retmsg"], answer
+    assert flow.wait(job_id) in ("success", "failed")
 
 
 @needs_mysql

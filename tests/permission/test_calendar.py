@@ -36,7 +36,8 @@ def test_a_date_without_a_zone_is_the_machine_s() -> None:
 
 @pytest.mark.parametrize("text, says", [
     ("2026-03-29 02:30", "does not exist"), ("2026-10-25 02:30", "twice"), ("31.1.2027", "2027-01-31"),
-    ("2027-02-30", "none of"), ("tomorrow", "none of"), ("", "none of"),
+    ("2027-02-30", "none of"), ("9999-12-31 23:59:59-12:00", "2200"), ("0001-01-01 00:00+14:00", "1970"),
+    ("tomorrow", "none of"), ("", "none of"),
 ])
 def test_a_date_that_is_none_or_two_is_refused_and_says_what_to_write(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):

@@ -161,6 +161,15 @@ class TestUses:
         assert self.ask(permission, "", run_time_conf=None) == "allowed"
         assert self.ask(permission, "", run_time_conf=None) == "grant it used 1 of 1."
 
+    def test_a_job_that_comes_again_with_other_content_counts_again(self, store: Store, now: "Now") -> None:
+        """Its ID is of the partner's choice."""
+        permission = self.permission(store, now, grant(max_uses=2))
+        assert self.ask(permission, "1") == "allowed"
+        assert self.ask(permission, "1", component_list=["reader", "homo_nn"]) == "allowed"
+        assert self.ask(permission, "1", component_list=["reader", "homo_nn"]) == "allowed"
+        assert self.ask(permission, "1") == "grant it used 2 of 2."
+        assert permission.used("it").total == 2
+
     def test_a_grant_without_limits_is_used_first(self, store: Store, now: "Now") -> None:
         permission = self.permission(store, now, grant("a", max_uses=1), grant("b"))
         assert self.ask(permission, "1") == "allowed"
@@ -226,6 +235,9 @@ class TestWhatIsSaid:
         permission.check(recorded()[3])
 
     def test_a_stranger_s_text_breaks_no_line_and_is_cut(self) -> None:
+        grants = [grant("it", role="guest"), grant("other", partners=["10001"], components=["y"])]
+        assert refusal(grants, "x", role="a\nb").isprintable()
+        assert refusal(grants, "y", others=["5\n\x1b["]).isprintable()
         text = refusal([], "x\n2026 INFO all is fine\x1b[2J", party="9\n9", role="a\rb")
         assert text.isprintable()
         assert len(refusal([], "x" * 100_000)) < 300
@@ -244,7 +256,7 @@ class TestWhatIsSaid:
         assert (broken["allowed"], broken["reason"]) == (False, "component_list must be a list.")
         assert refused == {
             "time": refused["time"], "check": "permission", "allowed": False, "who": "9999", "from": "10.0.0.5",
-            "what": "host 10000: component reader, component apireader, dataset exp/host_ids",
+            "what": "host 10000: dataset exp/host_ids, component apireader, component reader",
             "reason": "Party 9999 may not use component reader here as host: no grant names it.",
             "request": {"party": "9999", "role": "host", "site": "10000", "initiator": "9999", "others": [],
                         "job": "202611231038053132510", "local": False, "items": [
