@@ -37,16 +37,16 @@ class Cached(Generic[T]):
         return value
 
     def _look(self) -> None:
-        changes, before = self._changes, self._value
+        changes, before, started = self._changes, self._value, self._clock()
         self._value = None
         try:
             self._value, self._error = self._load(before), None
         except Exception as error:
-            self._error = error
+            self._error, started = error, self._clock()
             raise
         finally:
             # What was changed meanwhile may not be in it.
-            self._looked = self._clock() if changes == self._changes else float("-inf")
+            self._looked = started if changes == self._changes else float("-inf")
 
     def forget(self) -> None:
         """Look again at the next :meth:`get`: we changed it ourselves."""

@@ -163,6 +163,8 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
         if not sys.stdin.isatty():
             raise ExtError("Nothing is changed: there is no terminal to ask at; use --yes.")
         click.confirm("Make these changes?", abort=True)
+    if room.grants.all() != before:
+        raise ExtError("Nothing is changed: somebody else has just changed grants. Try again.")
     room.grants.replace([*changes.added, *(new for _, new in changes.changed)],
                         [old.name for old in changes.removed])
     click.echo(f"done; {SOON}")

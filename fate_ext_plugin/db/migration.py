@@ -1,5 +1,6 @@
 """Tables are created and changed in numbered steps; ``t_ext_migration`` says which are done."""
 import logging
+import random
 import time
 from typing import Callable, List
 
@@ -12,6 +13,8 @@ from fate_ext_plugin.db.permission import Grant, GrantJob, GrantKey, GrantUse, R
 from fate_ext_plugin.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
+# Servers that start at once come into each other's way at one table after the other.
+TRIES = 10
 
 
 class Migration(ExtModel):
@@ -47,14 +50,18 @@ def migrate(store: Store) -> None:
     :raises DatabaseUnavailable: the database does not answer.
     """
     store.bind(MODELS)
-    try:
-        store.call(_take_steps)
-    except DatabaseUnavailable:
-        raise
-    except Exception as error:  # every driver calls it differently
-        logger.info("database: another server may be changing the tables, too: %s: %s", type(error).__name__, error)
-        time.sleep(0.5)
-        store.call(_take_steps)
+    for left in reversed(range(TRIES)):
+        try:
+            store.call(_take_steps)
+            return
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # every driver calls it differently
+            if not left:
+                raise
+            logger.info("database: another server may be changing the tables, too: %s: %s", type(error).__name__, error)
+            # Not all at the same moment again.
+            time.sleep(random.uniform(0.1, 0.5))
 
 
 def _take_steps() -> None:

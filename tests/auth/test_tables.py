@@ -135,6 +135,19 @@ def test_a_database_that_is_gone_is_an_error_not_an_old_answer() -> None:
     assert cached.get() == 3
 
 
+def test_what_takes_long_to_read_is_as_old_as_its_beginning() -> None:
+    clock, seen = Clock(), []
+
+    def load(before: object) -> int:
+        seen.append(before)
+        clock.now += 1.5
+        return len(seen)
+    cached: Cached[int] = Cached(load, clock)
+    assert cached.get() == 1
+    clock.now += REFRESH_SECONDS - 1.5
+    assert cached.get() == 2
+
+
 def test_a_change_while_it_is_read_is_not_forgotten() -> None:
     clock = Clock()
     seen = []

@@ -176,6 +176,17 @@ class TestPolicyFile:
         assert [one["name"] for one in json.loads(run("grant", "list", "--json"))] == ["new", "whole"]
         assert shown(run, "whole")["max_uses"] == 5
 
+    def test_what_somebody_else_changes_meanwhile_is_not_overwritten(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = tmp_path / "policy.yaml"
+        file.write_text("grants: [{name: mine, party: 9999, components: [reader]}]")
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("click.confirm", lambda *_, **__: run(
+            "grant", "add", "--name", "theirs", "--party", "9999", "--component", "reader"))
+        assert "somebody else has just changed grants" in complaint(run, "grant", "apply", str(file))
+        assert [one["name"] for one in json.loads(run("grant", "list", "--json"))] == ["theirs"]
+
     def test_dates_may_be_written_as_yaml_likes_them(self, run: Run, tmp_path: Path) -> None:
         file = tmp_path / "policy.yaml"
         file.write_text("grants:\n- {name: a, party: 9999, components: ['*'], valid_from: 2026-01-01, "
