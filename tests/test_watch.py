@@ -1,6 +1,7 @@
 """A look at what may hang holds up nobody."""
 import threading
 import time
+from typing import List
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_what_a_look_raises_is_raised_to_all() -> None:
     def look() -> None:
         looks.append(1)
         raise OSError("no disk")
-    looks: "list[int]" = []
+    looks: List[int] = []
     watch = Watch(look, keep=60)
     for _ in range(3):
         with pytest.raises(OSError, match="no disk"):
