@@ -33,7 +33,8 @@ class AuditTrail:
         self._clock = clock
         self._allowed = _File(folder / ALLOWED, file_bytes)
         self._refused = _File(folder / REFUSED, file_bytes)
-        self._waiting: Deque[Tuple[bool, bytes]] = deque()
+        self._waiting: Deque[Tuple[str, bool, bytes]] = deque()
+        self._decisions: Dict[Tuple[str, bool], int] = {}
         self._wake = threading.Event()
         self._writing = threading.Lock()
         self._thread: Optional[threading.Thread] = None
@@ -55,7 +56,7 @@ class AuditTrail:
             "what": _short(what), "from": _short(source), "reason": _short(reason)}
         if request is not None and len(json.dumps(request)) <= MAX_REQUEST:
             entry["request"] = request
-        self._waiting.append((allowed, (json.dumps(entry) + "\n").encode("ascii")))
+        self._waiting.append((check, allowed, (json.dumps(entry) + "\n").encode("ascii")))
         if len(self._waiting) > MAX_WAITING:
             self.flush()  # the disk is slower than the requests
         if self._thread is None:
@@ -63,13 +64,24 @@ class AuditTrail:
         if not self._wake.is_set():
             self._wake.set()
 
+    def decisions(self) -> Dict[Tuple[str, bool], int]:
+        """How many there were since the start, by check and whether it allowed."""
+        return dict(self._decisions)
+
+    @property
+    def waiting(self) -> int:
+        """Lines that are not written yet."""
+        return len(self._waiting)
+
     def flush(self) -> None:
         """Write what waits to be written."""
         with self._writing:
             while self._waiting:
                 decisions = [self._waiting.popleft() for _ in range(min(len(self._waiting), LINES_AT_ONCE))]
-                self._allowed.append(b"".join(line for allowed, line in decisions if allowed))
-                self._refused.append(b"".join(line for allowed, line in decisions if not allowed))
+                for check, allowed, _ in decisions:  # counted here: in write(), each request would pay for it
+                    self._decisions[check, allowed] = self._decisions.get((check, allowed), 0) + 1
+                self._allowed.append(b"".join(line for _, allowed, line in decisions if allowed))
+                self._refused.append(b"".join(line for _, allowed, line in decisions if not allowed))
 
     def _start(self) -> None:
         with self._writing:

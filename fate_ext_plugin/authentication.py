@@ -21,10 +21,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Authentication:
-    """Who may call: clients, and sites."""
+    """Who may call: clients, and sites; ``audit`` has the decisions of both."""
 
     clients: ClientAuthentication
     sites: SiteAuthentication
+    audit: AuditTrail
+
+    def require_usable(self) -> None:
+        """:raises ExtError: clients or keys can't be read, so that everything is refused."""
+        self.clients.require_usable()
+        self.sites.require_usable()
 
 
 def section_of(settings: Settings) -> AuthenticationSettings:
@@ -66,7 +72,8 @@ def open_authentication(
         own = Client(app_key, "FATE Flow itself", ((Signer(secret, "hmac-sha1"), None),))
     return Authentication(
         ClientAuthentication(clients, own, nonces, audit, chosen.client_window_seconds),
-        _sites(chosen, keys, party_id, nonces, audit))
+        _sites(chosen, keys, party_id, nonces, audit),
+        audit)
 
 
 def _first_keys(keys: SiteKeys, party_id: str, flow_keys: Callable[[], Iterable[Tuple[str, str, str]]]) -> None:

@@ -186,5 +186,17 @@ class DatabaseUnavailable(ExtError):
     status, code = 503, 50301
 
 
+class NotReady(ExtError):
+    """This server can't do its work now; the message names each part that fails."""
+
+    status, code = 503, 50302
+
+
+class NoAnswerYet(ExtError):
+    """Something that is looked at takes longer than anyone waits for it."""
+
+    status, code = 503, 50303
+
+
 class DiskFull(ExtError):
     status, code = 507, 50701

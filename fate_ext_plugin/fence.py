@@ -2,7 +2,7 @@
 
 A caller needs both: an address in an allowed network, and the capability token of the service, which only the url
 in FATE Flow's registry holds. The token is a second fence, never the only one: FATE Flow shows registered urls
-(contract section 3).
+(contract section 3). A load balancer's probes have no token, and learn nothing but whether we work.
 """
 import base64
 import hashlib
@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import re
 from functools import lru_cache
-from typing import Dict, Iterable, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, NoReturn, Optional, Sequence, Tuple, Union
 
 from fate_ext_plugin.errors import Forbidden
 
@@ -48,17 +48,30 @@ class Fence:
         :param tokens: all values of the query parameter ``token``.
         :raises Forbidden: without the reason, which goes to the log.
         """
-        caller = caller_of(peer, forwarded, self._proxies)
-        if caller is None or not _in(caller, self._allowed):
-            self._refuse(service, f"{caller or peer} is in no allowed network (allowed_networks, trusted_proxies)")
+        caller = self._require_near(service, peer, forwarded, self._allowed)
         expected = self.token(service).encode("ascii")
         given = tokens[0].encode("utf-8", "replace") if len(tokens) == 1 else b""
         if not hmac.compare_digest(expected, given):
             reason = "missing" if not any(tokens) else "doubled" if len(tokens) > 1 else "wrong"
             self._refuse(service, f"{reason} token from {caller}; FATE Flow's registry holds the right url")
 
+    def check_probe(self, service: str, peer: Optional[str], forwarded: Sequence[str]) -> None:
+        """Let a load balancer ask how we are: it has no token, and may be the trusted proxy itself.
+
+        :raises Forbidden: without the reason, which goes to the log.
+        """
+        self._require_near(service, peer, forwarded, (*self._allowed, *self._proxies))
+
+    def _require_near(
+        self, service: str, peer: Optional[str], forwarded: Sequence[str], networks: Iterable[Network]
+    ) -> Address:
+        caller = caller_of(peer, forwarded, self._proxies)
+        if caller is None or not _in(caller, networks):
+            self._refuse(service, f"{caller or peer} is in no allowed network (allowed_networks, trusted_proxies)")
+        return caller
+
     @staticmethod
-    def _refuse(service: str, reason: str) -> None:
+    def _refuse(service: str, reason: str) -> NoReturn:
         logger.warning("refused %s: %s", service, reason)
         raise Forbidden("Forbidden.")
 

@@ -54,7 +54,8 @@ def _mount(app: Any, fate_flow: Any) -> Any:
 
     settings = fate_flow.read_settings()
     host = fate_flow.FateFlowV1()
-    mounted = Plugin(settings, host, fate_flow_hooks.authentication, fate_flow_hooks.permission)
+    mounted = Plugin(
+        settings, host, fate_flow_hooks.authentication, fate_flow_hooks.permission, fate_flow_hooks.in_use)
     try:
         uris = service_uris(mounted.fence, host.address[0], host.address[1], services_of(settings))
         manager = mounted.manager()

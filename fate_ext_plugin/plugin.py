@@ -1,15 +1,18 @@
 """Puts the pieces together: host and settings in, a blueprint and running threads out."""
 import ipaddress
 import logging
+import shutil
 import threading
-from typing import Callable, Optional
+from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
 from flask import Blueprint
 
 from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.authentication_app import add_authentication_services
 from fate_ext_plugin.apps.feature_app import add_feature_services
+from fate_ext_plugin.apps.monitoring_app import add_metrics, add_probes
 from fate_ext_plugin.apps.permission_app import add_permission_service
+from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.authentication import Authentication, open_authentication
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.feature.board import Board
@@ -21,6 +24,7 @@ from fate_ext_plugin.fence import LOOPBACK, Fence
 from fate_ext_plugin.host import Host
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.opened import open_permission
+from fate_ext_plugin.readiness import Readiness
 from fate_ext_plugin.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -31,9 +35,10 @@ class Plugin:
 
     def __init__(
         self, settings: Settings, host: Host, authentication: Optional[Callable[[], Authentication]] = None,
-        permission: Optional[Callable[[], Permission]] = None,
+        permission: Optional[Callable[[], Permission]] = None, hooks: Iterable[Callable[[], object]] = (),
     ) -> None:
         """:param authentication, permission: what the host's hooks use already; None: opened here.
+        :param hooks: what the host's hooks need; each raises where it can't be opened.
         :raises ExtError: settings, folder, database or keys can't be used; nothing runs then."""
         self.settings, self.host = settings, host
         self.storage = Storage(settings.data_dir, settings.min_free_bytes)
@@ -46,21 +51,29 @@ class Plugin:
             self.permission = (permission or self._open_permission)() if settings.permission else None
             self.jobs = Jobs(host.store)
             self._board = Board(settings.max_held_queries)
-            owner = self.storage.instance_id()
+            self._metrics = _new_metrics() if settings.metrics else None
+            self._owner = owner = self.storage.instance_id()
             self.runner = Runner(
                 self.jobs, self.storage, settings.views, self._board, owner,
                 concurrent=settings.concurrent_jobs, threads=settings.job_threads,
                 memory_bytes=settings.job_memory_mb * 2**20, timeout=settings.job_timeout_seconds,
-                retention=settings.result_retention_seconds, history=settings.job_history_days * 86400.0)
+                retention=settings.result_retention_seconds, history=settings.job_history_days * 86400.0,
+                on_end=self._metrics and self._metrics.job_ended)
             self.service = FeatureService(
-                settings, self.jobs, self.storage, self.runner, self._board, owner, host.fate_job_running)
+                settings, self.jobs, self.storage, self.runner, self._board, owner, host.fate_job_running,
+                self._metrics and self._metrics.upload)
+            self.readiness = Readiness(self._checks(hooks))
         except BaseException:
             self._lock.close()
             raise
 
     def manager(self) -> Blueprint:
         """The blueprint with all services."""
-        door = Door(self.fence)
+        door = Door(self.fence, self._metrics and self._metrics.request)
+        add_probes(door, self.readiness)
+        if self._metrics:
+            self._look_with(self._metrics)
+            add_metrics(door, self._metrics.text)
         if self.settings.views:
             add_feature_services(
                 door, self.service, self.settings.long_poll_seconds, self.settings.gzip, self.host.frame)
@@ -69,6 +82,31 @@ class Plugin:
         if self.permission:
             add_permission_service(door, self.permission)
         return door.manager
+
+    def _checks(self, hooks: Iterable[Callable[[], object]]) -> Dict[str, Callable[[], object]]:
+        """What must be usable for this server to be ready."""
+        checks: Dict[str, Callable[[], object]] = {
+            "database": self.jobs.count_waiting, "disk": lambda: self.storage.require_space(0),
+            "runner": self.runner.require_alive, "hooks": lambda: [opened() for opened in hooks]}
+        if self.authentication:
+            checks["authentication"] = self.authentication.require_usable
+        if self.permission:
+            checks["permission"] = self.permission.require_usable
+        return checks
+
+    def _look_with(self, metrics: Any) -> None:
+        from fate_ext_plugin.metrics import Queue, Sources
+
+        trails: Dict[Tuple[str, ...], AuditTrail] = {}
+        if self.authentication:
+            trails["client", "site", "signature"] = self.authentication.audit
+        if self.permission and self.permission.audit:
+            trails["permission",] = self.permission.audit
+        metrics.look_at(Sources(
+            self.readiness,
+            queue=lambda: Queue(self.jobs.count_by_status(self._owner), self.jobs.longest_wait(self._owner)),
+            held=lambda: self._board.held, disk=lambda: shutil.disk_usage(self.settings.data_dir),
+            min_free_bytes=self.settings.min_free_bytes, trails=trails))
 
     def _open_authentication(self) -> Authentication:
         host = self.host
@@ -97,3 +135,10 @@ class Plugin:
         own = [ipaddress.ip_network(address) for address in self.host.own_addresses()]
         allowed = (*LOOPBACK, *own, *self.settings.allowed_networks)
         return Fence(self.storage.secret(), allowed, self.settings.trusted_proxies)
+
+
+def _new_metrics() -> Any:
+    """A :class:`fate_ext_plugin.metrics.Metrics`. Imported only here: prometheus_client is an extra."""
+    from fate_ext_plugin.metrics import Metrics
+
+    return Metrics()

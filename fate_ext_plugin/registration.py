@@ -26,15 +26,16 @@ def services_of(settings: Settings) -> List[str]:
     return names
 
 
+def service_uri(fence: Fence, service: str) -> str:
+    return f"{PREFIX}/{service}?{ARGUMENTS.get(service, '')}{TOKEN_ARGUMENT}={fence.token(service)}"
+
+
 def service_uris(fence: Fence, host: str, port: int, services: Sequence[str] = FEATURE_SERVICES) -> Dict[str, str]:
     """Path and query of each service's url, such as ``/v1/ext/upload?token=...``.
 
     :raises InvalidSettings: the host's name is too long for FATE Flow's columns.
     """
-    uris = {
-        service: f"{PREFIX}/{service}?{ARGUMENTS.get(service, '')}{TOKEN_ARGUMENT}={fence.token(service)}"
-        for service in services
-    }
+    uris = {service: service_uri(fence, service) for service in services}
     longest = max(len(f"http://{host}:{port}{uri}") for uri in uris.values())
     room = min(MAX_HOST, len(host) - (longest - MAX_URL))
     if len(host) > room:

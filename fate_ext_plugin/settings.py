@@ -103,6 +103,7 @@ class Settings:
     long_poll_seconds: float
     max_held_queries: int
     gzip: bool
+    metrics: bool
     default_view: Optional[str] = None
     authentication: Optional[AuthenticationSettings] = None
     permission: Optional[PermissionSettings] = None

@@ -1,8 +1,10 @@
 """The HTTP door: FATE Flow's style of ``*_app.py`` with a ``manager``. A view loads, calls one function, answers."""
 import logging
-from typing import Any, Callable, List, NoReturn, Tuple
+import time
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, List, NoReturn, Optional, Tuple
 
-from flask import Blueprint, Flask, Request, Response, jsonify, request
+from flask import Blueprint, Flask, Request, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath
@@ -12,6 +14,8 @@ logger = logging.getLogger(__name__)
 PREFIX = "/v1/ext"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 View = Callable[[], Any]
+# Is told of each request: the service, the answer's status, and the seconds until the answer began.
+Measure = Callable[[str, int, float], None]
 
 
 class Door:
@@ -21,26 +25,49 @@ class Door:
     blueprint handles all of them, and takes every path under its prefix.
     """
 
-    def __init__(self, fence: Fence) -> None:
+    def __init__(self, fence: Fence, measure: Optional[Measure] = None) -> None:
         self.manager = Blueprint("fate_ext", __name__, url_prefix=PREFIX)
         self._fence = fence
         self.manager.register_error_handler(Exception, answer_error)
         for rule in ("/", "/<path:path>"):
             self.manager.add_url_rule(rule, "unknown", self._unknown, methods=METHODS)
+        if measure is not None:
+            self._measure(measure)
 
-    def add(self, service: str, methods: List[str], view: View, path: str = "") -> None:
-        """Serve ``/v1/ext/<service><path>``, behind the service's token."""
+    def add(self, service: str, methods: List[str], view: View, path: str = "", token: bool = True) -> None:
+        """Serve ``/v1/ext/<service><path>``, behind the service's token.
+
+        :param token: False: without one, for what tells a stranger nothing.
+        """
 
         def fenced() -> Any:
             current = current_request()
-            self._fence.check(
-                service, current.remote_addr, current.headers.getlist("X-Forwarded-For"),
-                current.args.getlist(TOKEN_ARGUMENT))
+            peer, forwarded = current.remote_addr, current.headers.getlist("X-Forwarded-For")
+            if token:
+                self._fence.check(service, peer, forwarded, current.args.getlist(TOKEN_ARGUMENT))
+            else:
+                self._fence.check_probe(service, peer, forwarded)
             if current.method not in methods:
                 raise MethodNotAllowed(f"{current.method} is not allowed here; use {' or '.join(methods)}.")
             return view()
         # All methods: Flask itself would answer HEAD and OPTIONS with 200, and FATE Flow's app a wrong one.
         self.manager.add_url_rule(f"/{service}{path}", f"{service}{path}", fenced, methods=METHODS)
+
+    def _measure(self, measure: Measure) -> None:
+
+        def begin() -> None:
+            g.fate_ext_began = time.monotonic()
+
+        def end(response: Response) -> Response:
+            began = g.pop("fate_ext_began", None)
+            if began is not None:  # else another's before_request answered
+                # Of the blueprint's endpoint fate_ext.permission/explain: permission. No name is a caller's own.
+                service = str(request.endpoint).rpartition(".")[2].partition("/")[0]
+                measure(service, response.status_code, time.monotonic() - began - g.pop("fate_ext_held", 0.0))
+            return response
+
+        self.manager.before_request(begin)
+        self.manager.after_request(end)
 
     def _unknown(self, path: str = "") -> NoReturn:
         raise NoSuchPath("There is no such service. This is fate_ext_plugin.")
@@ -50,6 +77,16 @@ def current_request() -> Request:
     """The request itself: every look at it through Flask's ``request`` takes up to a microsecond more."""
     current: Request = request._get_current_object()  # type: ignore[attr-defined]
     return current
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Time that a request is held on purpose, which its latency leaves out."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        g.fate_ext_held = time.monotonic() - began
 
 
 def refusing_door(reason: str) -> Blueprint:

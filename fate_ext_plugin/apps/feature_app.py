@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple, Uni
 from flask import Response, jsonify, request, stream_with_context
 from werkzeug.datastructures import MultiDict
 
-from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps import Door, held
 from fate_ext_plugin.apps.upload_body import open_document, read_chunks, request_body_of
 from fate_ext_plugin.errors import DatabaseUnavailable, HttpVersionTooOld, InvalidRequestBody, UnknownJob
 from fate_ext_plugin.feature import job as states
@@ -99,7 +99,8 @@ def _held(answers: Iterator[Job], job_id: str) -> Union[Response, Tuple[Response
     """Answer at once where the job has ended; otherwise stream blanks until it does, then the answer."""
     try:
         job = next(answers)
-        following = next(answers, None) if job.active else None
+        with held():
+            following = next(answers, None) if job.active else None
     except UnknownJob as error:
         return jsonify(_answer(job_id, "unknown", error.code, error.message))
     except DatabaseUnavailable as error:

@@ -50,6 +50,10 @@ class ClientAuthentication:
             raise
         self._note(True, who, request, "ok")
 
+    def require_usable(self) -> None:
+        """:raises ExtError: the clients can't be read."""
+        self._clients.all()
+
     def _note(self, allowed: bool, who: Optional[str], request: ClientRequest, reason: str) -> None:
         path = request.path or request.full_path.partition("?")[0]
         self._audit.write("client", allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason)

@@ -68,6 +68,10 @@ class SiteAuthentication:
             raise
         self._note("site", True, party, what or None, source, reason)
 
+    def require_usable(self) -> None:
+        """:raises ExtError: the keys can't be read."""
+        self._keys.ring()
+
     def _note(self, check: str, allowed: bool, party: str, what: Any, source: Any, reason: str) -> None:
         if self._audit:
             self._audit.write(check, allowed, party, what, source, reason)

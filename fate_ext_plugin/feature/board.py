@@ -34,6 +34,11 @@ class Board:
                     if not waits:
                         del self._waits[job_id]
 
+    @property
+    def held(self) -> int:
+        """How many wait now."""
+        return self._held
+
     def watched(self) -> List[str]:
         with self._lock:
             return list(self._waits)

@@ -9,6 +9,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
 
+from peewee import fn
+
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.errors import ExtError, UnknownJob
@@ -16,6 +18,7 @@ from fate_ext_plugin.feature.source import Counts
 
 WAITING, RUNNING, SUCCESS, FAILED, CANCELED, EXPIRED = (
     "waiting", "running", "success", "failed", "canceled", "expired")
+STATUSES = (WAITING, RUNNING, SUCCESS, FAILED, CANCELED, EXPIRED)
 ACTIVE = (WAITING, RUNNING)
 # A job whose server died is run again, but one that takes its server down with it is not run for ever.
 MAX_ATTEMPTS = 3
@@ -82,6 +85,19 @@ class Jobs:
 
     def count_waiting(self) -> int:
         return self._store.call(lambda: FeatureJob.select().where(FeatureJob.f_status == WAITING).count())
+
+    def count_by_status(self, owner: str) -> Dict[str, int]:
+        """How many jobs of this owner are in each status."""
+        query = FeatureJob.select(FeatureJob.f_status, fn.COUNT(FeatureJob.f_job_id)).where(
+            FeatureJob.f_owner == owner).group_by(FeatureJob.f_status)
+        found: Dict[str, int] = dict.fromkeys(STATUSES, 0)
+        found.update(self._store.call(lambda: dict(query.tuples().execute())))
+        return found
+
+    def longest_wait(self, owner: str) -> float:
+        """For how many seconds the oldest waiting job of this owner waits; 0 where none does."""
+        oldest = self.next_waiting(owner)
+        return oldest.elapsed_ms() / 1000 if oldest else 0.0
 
     def next_waiting(self, owner: str) -> Optional[Job]:
         rows = self._rows((FeatureJob.f_status == WAITING) & (FeatureJob.f_owner == owner),

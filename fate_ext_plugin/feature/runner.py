@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Callable, Dict, Mapping, Optional
 
 from fate_ext_plugin.db.base import now_ms
-from fate_ext_plugin.errors import DatabaseUnavailable, ExtError, WorkerError
+from fate_ext_plugin.errors import DatabaseUnavailable, ExtError, NotReady, WorkerError
 from fate_ext_plugin.feature import job as states
 from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.child import Child, Stopped
@@ -31,10 +31,12 @@ class Runner:
     def __init__(
         self, jobs: Jobs, storage: Storage, views: Mapping[str, View], board: Board, owner: str, *,
         concurrent: int, threads: int, memory_bytes: int, timeout: float, retention: float, history: float,
+        on_end: Optional[Callable[[Job], None]] = None,
     ) -> None:
+        """:param on_end: is given each job that ran here, when it has ended."""
         self._jobs, self._storage, self._views, self._board, self._owner = jobs, storage, views, board, owner
         self._concurrent, self._threads, self._memory_bytes = concurrent, threads, memory_bytes
-        self._timeout, self._retention, self._history = timeout, retention, history
+        self._timeout, self._retention, self._history, self._on_end = timeout, retention, history, on_end
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -65,6 +67,13 @@ class Runner:
             thread.join(10.0)
         self._drop_spare()
         self._board.close()
+
+    def require_alive(self) -> None:
+        """:raises NotReady: no job would be run."""
+        if self._stopping.is_set():
+            raise NotReady("The server is stopping.")
+        if not self._dispatcher.is_alive():
+            raise NotReady("The thread that runs jobs has ended; look at the server's log and restart it.")
 
     def wake(self) -> None:
         """There may be a new job, or one to cancel."""
@@ -171,6 +180,7 @@ class Runner:
         started = time.monotonic()
         try:
             self._attempt(job, stop)
+            self._tell_end(job.job_id)
         except DatabaseUnavailable:
             # Its row still says running: once the database answers, _look_around lets it run again.
             logger.error("job %s: its end could not be stored", job.job_id)
@@ -181,6 +191,12 @@ class Runner:
             self._board.announce([job.job_id])
             self._wake.set()
             logger.info("job %s: %.1f s", job.job_id, time.monotonic() - started)
+
+    def _tell_end(self, job_id: str) -> None:
+        if self._on_end is not None:
+            job = self._jobs.get(job_id)
+            if not job.active:
+                self._on_end(job)
 
     def _attempt(self, job: Job, stop: threading.Event) -> None:
         """Run the job to its end; :raises DatabaseUnavailable: which end could not be stored."""

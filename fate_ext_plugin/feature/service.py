@@ -43,10 +43,12 @@ class FeatureService:
 
     def __init__(
         self, settings: Settings, jobs: Jobs, storage: Storage, runner: Runner, board: Board, owner: str,
-        fate_job_running: FateJobRunning,
+        fate_job_running: FateJobRunning, on_upload: Optional[Callable[[int], None]] = None,
     ) -> None:
+        """:param on_upload: is told the bytes of each ID file that is accepted."""
         self._settings, self._jobs, self._storage, self._runner = settings, jobs, storage, runner
         self._board, self._owner, self._fate_job_running = board, owner, fate_job_running
+        self._on_upload = on_upload
 
     def upload(self, body: Mapping[str, Any], length: Optional[int], chunks: Iterable[bytes]) -> str:
         """Accept an ID file as a new job and return its job ID.
@@ -94,6 +96,8 @@ class FeatureService:
             self._storage.forget(job_id)
             raise
         self._runner.wake()
+        if self._on_upload:
+            self._on_upload(received)
         return job_id
 
     def query(self, job_id: str) -> Job:

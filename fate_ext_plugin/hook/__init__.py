@@ -14,6 +14,7 @@ def registered(register: Callable[[], Callable[[], Any]]) -> None:
     prepare = register()
     if not fate_flow_hooks.in_server():
         return
+    fate_flow_hooks.in_use.append(prepare)
     try:
         prepare()
     except Exception as error:

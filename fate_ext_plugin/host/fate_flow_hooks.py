@@ -78,6 +78,8 @@ authentication = Once(_open_authentication)
 signer = Once(_open_signer)
 #: this server's :class:`fate_ext_plugin.permission.check.Permission`, shared likewise
 permission = Once(_open_permission)
+#: what the hooks that FATE Flow has registered need; each raises where it can't be opened
+in_use: List[Callable[[], Any]] = []
 
 
 def register_client_authentication() -> Callable[[], Any]:

@@ -126,8 +126,8 @@ class Permission:
         self, grants: Grants, uses: Uses, calendar: Calendar, audit: Optional[AuditTrail], own_party: str,
         mode: str = ENFORCE, check_local: bool = False, clock: Callable[[], float] = time.time,
     ) -> None:
-        self.grants, self.calendar, self.own_party, self.mode = grants, calendar, own_party, mode
-        self._uses, self._audit, self._check_local, self._clock = uses, audit, check_local, clock
+        self.grants, self.calendar, self.audit, self.own_party, self.mode = grants, calendar, audit, own_party, mode
+        self._uses, self._check_local, self._clock = uses, check_local, clock
 
     def check(self, given: Mapping[str, Any], job: Optional[str] = None, source: Any = None) -> None:
         """Let a job pass, and count it as a use of the grants that allow it.
@@ -165,6 +165,10 @@ class Permission:
             return Decision(request, (), local=True)
         return decide(request, self.grants, moment, self.calendar, self._used(request, moment))
 
+    def require_usable(self) -> None:
+        """:raises ExtError: the grants can't be read, so that everything is refused."""
+        self.grants.find(self.own_party, ())
+
     def used(self, name: str) -> Used:
         """How often a grant was used, in all and today."""
         return self._uses.of([name], self._now().day).get(name, Used())
@@ -197,14 +201,14 @@ class Permission:
         return self.calendar.moment(int(self._clock() * 1000))
 
     def _note(self, request: Optional[PermissionRequest], allowed: bool, reason: str, source: Any) -> None:
-        if self._audit is None:
+        if self.audit is None:
             return
         if request is None:
-            self._audit.write("permission", allowed, None, None, source, reason)
+            self.audit.write("permission", allowed, None, None, source, reason)
             return
         # Datasets first: what is long is cut.
         what = f"{request.role} {request.site}: {', '.join(map(str, reversed(request.items)))}"
-        self._audit.write("permission", allowed, request.party, what, source, reason, request.to_dict())
+        self.audit.write("permission", allowed, request.party, what, source, reason, request.to_dict())
 
 
 def _require(decision: Decision) -> None:

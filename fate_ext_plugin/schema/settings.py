@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from contextvars import ContextVar
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import parse_qs, urlsplit
@@ -102,6 +103,11 @@ def refuse_secret(url: str) -> None:
         raise ValidationError(
             "Holds a password. Take it out of the url and put it in a file of mode 0600 named by "
             "password_file, or in an environment variable named by password_env.")
+
+
+def has_prometheus_client(wanted: bool) -> None:
+    if wanted and find_spec("prometheus_client") is None:
+        raise ValidationError("Needs the package prometheus_client: pip install 'fate-ext-plugin[metrics]'.")
 
 
 class DatabaseUrl(fields.String):
@@ -308,6 +314,8 @@ class SettingsSchema(Schema):
     max_held_queries = Integer(load_default=64, validate=validate.Range(1, 4096), metadata={
         "help": "queries held open at once; a further one is answered at once"})
     gzip = Boolean(load_default=False, metadata={"help": "compress a download for a client that asks for it"})
+    metrics = Boolean(load_default=False, validate=has_prometheus_client, metadata={
+        "help": "serve metrics for Prometheus at /v1/ext/metrics; `fate-ext metrics-url` prints the url with token"})
     default_view = fields.String(load_default=None, metadata={"help": "view of an upload that names none"})
     views = fields.Dict(fields.String(validate=NAME), fields.Nested(ViewSchema), load_default=dict, metadata={
         "help": "feature views by name; without any, upload, query and download are not served"})

@@ -9,6 +9,8 @@ from typing import Any, Dict, Optional
 import pytest
 import requests
 
+from fate_ext_plugin.fence import Fence
+from fate_ext_plugin.registration import service_uri
 from tests.fate_flow.conftest import MakeFlow, expected, ids_of, section_of
 from tests.fate_flow.flow import Caller, Flow, Installation
 from tests.support.site import wait_until
@@ -71,6 +73,32 @@ def test_no_log_of_the_server_holds_a_token(flow: Flow) -> None:
     for path in [*files, flow.folder / "server.log"]:
         text = path.read_text("utf-8", "replace")
         assert not [token for token in tokens if token in text], path
+
+
+def test_a_load_balancer_learns_that_it_is_ready(flow: Flow) -> None:
+    """With a status of its own: FATE Flow would answer anything with 200."""
+    for path in ("health", "ready"):
+        response = requests.get(f"{flow.url}/v1/ext/{path}", timeout=30)
+        assert (response.status_code, response.json()["code"]) == (200, 0)
+        stranger = requests.get(f"{flow.url}/v1/ext/{path}", headers={"X-Forwarded-For": "203.0.113.9"}, timeout=30)
+        assert stranger.status_code == 403
+
+
+def test_a_hook_without_its_section_is_not_ready_and_metrics_say_so(make_flow: MakeFlow, features: Path) -> None:
+    pytest.importorskip("prometheus_client")
+    flow = make_flow(section_of(features, metrics=True), conf={"hook_module": {
+        "extension": "fate_ext_plugin.mount", "permission": "fate_ext_plugin.hook.permission"}})
+    response = requests.get(f"{flow.url}/v1/ext/ready", timeout=30)
+    assert (response.status_code, response.json()["code"]) == (503, 50302)
+    assert response.json()["message"].startswith("hooks: fate_ext_plugin.permission is missing in service_conf.yaml")
+    assert [row for row in flow.registry() if row["f_service_name"] == "metrics"] == []
+    fence = Fence((flow.folder / "fateflow" / "fate_ext" / "secret").read_bytes(), (), ())
+    url = flow.url + service_uri(fence, "metrics")
+    assert requests.get(url.split("?")[0], timeout=30).status_code == 403
+    text = requests.get(url, timeout=30).text
+    assert 'fate_ext_ready{check="hooks"} 0.0' in text
+    assert 'fate_ext_ready{check="database"} 1.0' in text
+    assert 'fate_ext_requests_total{service="ready",status="503"} 1.0' in text
 
 
 def test_our_log_lines_stand_once_in_fate_flows_log(flow: Flow) -> None:
@@ -164,6 +192,7 @@ def test_broken_settings_leave_fate_flow_running(
     assert line.startswith("[ERROR]")
     assert "Traceback" not in flow.log().partition(line)[2].partition("\n[")[0]
     flow.call("/version/get", {})
+    assert requests.get(f"{flow.url}/v1/ext/ready", timeout=30).status_code == 503
     for path in ("/v1/ext/upload", "/v1/ext/query", "/v1/ext/", "/v1/ext/else"):
         response = requests.post(flow.url + path, data=b"u1\n", timeout=30)
         assert (response.status_code, response.json()["code"]) == (503, 50300), path

@@ -18,7 +18,7 @@ from fate_ext_plugin.registration import FEATURE_SERVICES, service_uris
 from fate_ext_plugin.settings import SECTION, Settings, read_settings_file
 
 START_SECONDS = 30
-ALL = [*FEATURE_SERVICES, "client_authentication", "site_authentication", "signature", "permission"]
+ALL = [*FEATURE_SERVICES, "client_authentication", "site_authentication", "signature", "permission", "metrics"]
 
 
 def free_port() -> int:
@@ -99,6 +99,10 @@ class Site:
         """As FATE Flow's registry holds it."""
         fence = Fence(Storage(self.data_dir, 0).secret(), (), ())
         return f"http://127.0.0.1:{self.port}{service_uris(fence, '127.0.0.1', self.port, ALL)[service]}"
+
+    def probe(self, path: str) -> requests.Response:
+        """As a load balancer asks: without a token."""
+        return requests.get(f"http://127.0.0.1:{self.port}/v1/ext/{path}", timeout=20)
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run ``fate-ext`` on this site's settings."""

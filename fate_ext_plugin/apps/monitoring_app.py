@@ -1,0 +1,32 @@
+"""health and ready, for a load balancer, and metrics, for Prometheus."""
+from typing import Any, Callable, Tuple
+
+from flask import Response, jsonify, request
+
+from fate_ext_plugin.apps import Door
+from fate_ext_plugin.readiness import Readiness
+
+PROBES = ["GET", "HEAD"]
+
+
+def add_probes(door: Door, readiness: Readiness) -> None:
+
+    def health() -> Any:
+        return jsonify(code=0, message="alive")
+
+    def ready() -> Any:
+        readiness.require()
+        return jsonify(code=0, message="ready")
+
+    door.add("health", PROBES, health, token=False)
+    door.add("ready", PROBES, ready, token=False)
+
+
+def add_metrics(door: Door, text: Callable[[str], Tuple[bytes, str]]) -> None:
+    """:param text: the metrics and their Content-Type, given the header Accept."""
+
+    def metrics() -> Any:
+        body, content_type = text(request.headers.get("Accept", ""))
+        return Response(body, content_type=content_type)
+
+    door.add("metrics", ["GET"], metrics)
