@@ -17,7 +17,9 @@ from tests.support.site import free_port, wait_until
 
 WORKERS = 2
 START_SECONDS = 120
-ENVIRONMENT = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "128m"}
+# Java that lives for seconds is not worth its better compiler.
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+ENVIRONMENT = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "128m", "SPARK_DAEMON_JAVA_OPTS": JAVA_OPTIONS}
 
 
 def require_spark() -> None:
@@ -55,8 +57,8 @@ class SparkCluster:
         """Of jobs that share this machine with their cluster."""
         return {
             "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.memory": "512m",
-            "spark.executor.memory": "512m", "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-            "spark.sql.shuffle.partitions": 2}
+            "spark.executor.memory": "512m", "spark.driver.extraJavaOptions": JAVA_OPTIONS,
+            "spark.executor.extraJavaOptions": JAVA_OPTIONS, "spark.sql.shuffle.partitions": 2}
 
     def state(self) -> Dict[str, Any]:
         """What the master tells of itself."""

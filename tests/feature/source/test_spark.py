@@ -484,7 +484,7 @@ def test_a_driver_ends_with_its_server(
     view["source"]["format"] = "csv"
     site = make_site({"views": {"lake": view}})
     ApiReader(site).job(["u1"])
-    wait_until(lambda: list(shared.iterdir()), 60, "the driver to start")
+    wait_until(lambda: list(shared.glob("*/ids")), 60, "the driver to have the IDs")
     site.kill()
     wait_until(lambda: not site.processes(), 30, "the driver to end")
     assert list(shared.iterdir()) == []
