@@ -13,7 +13,7 @@ from fate_ext_plugin.auth.box import SecretBox
 from fate_ext_plugin.auth.scheme import ALGORITHMS, Signer
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
-from fate_ext_plugin.db.base import Store, now_ms
+from fate_ext_plugin.db.base import Store, dicts, now_ms
 from fate_ext_plugin.errors import InvalidKey
 from fate_ext_plugin.fence import Address, Network
 
@@ -70,7 +70,7 @@ class Clients:
         return found[1] if found else None
 
     def _load(self, before: Optional[Dict[str, Tuple[Any, Client]]]) -> Dict[str, Tuple[Any, Client]]:
-        rows: List[Dict[str, Any]] = self._store.call(lambda: _dicts(tables.Client.select()))
+        rows: List[Dict[str, Any]] = self._store.call(lambda: dicts(tables.Client.select()))
         known = before or {}
         loaded = {}
         for row in rows:
@@ -153,7 +153,7 @@ class Clients:
 
     def rows(self) -> List[Dict[str, Any]]:
         """What may be shown of every client, by app key: all but secrets."""
-        rows = self._store.call(lambda: _dicts(tables.Client.select().order_by(tables.Client.f_app_key)))
+        rows = self._store.call(lambda: dicts(tables.Client.select().order_by(tables.Client.f_app_key)))
         return [_shown(row) for row in rows]
 
     def row(self, app_key: str) -> Dict[str, Any]:
@@ -176,13 +176,9 @@ class Clients:
 
     @staticmethod
     def _row_here(app_key: str) -> Optional[Dict[str, Any]]:
-        rows = _dicts(tables.Client.select().where(tables.Client.f_app_key == app_key))
+        rows = dicts(tables.Client.select().where(tables.Client.f_app_key == app_key))
         # MySQL compares without case.
         return next((row for row in rows if row["f_app_key"] == app_key), None)
-
-
-def _dicts(query: Any) -> List[Dict[str, Any]]:
-    return list(query.dicts())
 
 
 def _owner(app_key: str) -> str:

@@ -8,7 +8,7 @@ from fate_ext_plugin.auth.box import SecretBox
 from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
-from fate_ext_plugin.db.base import Store, create_once, now_ms
+from fate_ext_plugin.db.base import Store, create_once, dicts, now_ms
 from fate_ext_plugin.errors import ExtError, InvalidKey
 
 PRIVATE, PUBLIC = "private", "public"
@@ -79,7 +79,7 @@ class SiteKeys:
 
     def _load(self, before: Optional[KeyRing]) -> KeyRing:
         known = before.rows if before else {}
-        keys, policies = self._store.call(lambda: (_rows(tables.SiteKey), _rows(tables.SitePolicy)))
+        keys, policies = self._store.call(lambda: (dicts(tables.SiteKey.select()), dicts(tables.SitePolicy.select())))
         ring = KeyRing(policies={
             row["f_party_id"]: Policy(row["f_envelope"], row["f_md5"], row["f_envelope_seen"]) for row in policies})
         for row in keys:
@@ -212,7 +212,7 @@ class SiteKeys:
 
     def rows(self) -> List[Dict[str, Any]]:
         """What may be shown of every key: all but private keys."""
-        rows = self._store.call(lambda: _rows(tables.SiteKey))
+        rows = self._store.call(lambda: dicts(tables.SiteKey.select()))
         return [{
             "party_id": row["f_party_id"], "kind": row["f_kind"], "fingerprint": row["f_fingerprint"],
             "valid_from": row["f_valid_from"], "valid_until": row["f_valid_until"], "created": row["f_create_date"],
@@ -229,10 +229,6 @@ def _check_party(party_id: str) -> None:
 
 def _id(kind: str, party_id: str, fingerprint: str) -> str:
     return f"{kind} {party_id} {fingerprint}"
-
-
-def _rows(model: Any) -> List[Dict[str, Any]]:
-    return list(model.select().dicts())
 
 
 def body_text(body: Any) -> bytes:
