@@ -10,7 +10,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
+from unittest import mock
 
+import pytest
 import yaml
 
 from fate_ext_plugin.auth.rsa import parse_key
@@ -156,18 +158,17 @@ class Sandbox:
         return done.returncode, done.stdout
 
     def _run_here(self, arguments: List[str]) -> Tuple[int, str]:
-        printed, before, terminal = io.StringIO(), os.getcwd(), sys.stdin
-        os.chdir(self.folder)
-        sys.stdin = Terminal()
-        try:
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-                main(arguments)
-        except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 1 if end.code else 0
-            return status, f"{printed.getvalue()}{end.code or ''}"
-        finally:
-            os.chdir(before)
-            sys.stdin = terminal
+        printed = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, mock.patch.dict(os.environ):
+            patch.chdir(self.folder)
+            patch.setattr(sys, "stdin", Terminal())
+            patch.setattr(sys, "path", [*sys.path])  # looking for FATE Flow, a command adds to it
+            try:
+                with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+                    main(arguments)
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else 1 if end.code else 0
+                return status, f"{printed.getvalue()}{end.code or ''}"
         return 0, printed.getvalue()
 
     def _environment(self, calls: bool) -> Dict[str, str]:
