@@ -89,6 +89,8 @@ class Sandbox:
         self._fate()
         (folder / "conf" / "features" / "202201").mkdir(parents=True)
         (folder / "conf" / "features" / "202201" / "part.csv").write_text("id,balance\nu1,12.5\n", "utf-8")
+        for wheel in before.wheels.iterdir():
+            shutil.copy(str(wheel), str(folder))
         (folder / "ids.csv").write_text("id\nu1\nu2\n", "utf-8")
         partner = vectors("1.11.2")["public_key"]
         (folder / "partner.pem").write_text(partner, "ascii")

@@ -3,6 +3,7 @@ import ast
 import re
 import textwrap
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Iterator, List, Mapping, Optional
 
@@ -27,14 +28,14 @@ class Block:
     def __str__(self) -> str:
         return f"{self.document.name}:{self.line}"
 
-    @property
+    @cached_property
     def commands(self) -> Optional[List[str]]:
         """One a line, without comments; None where this is not for a shell."""
         lines = [without_comment(line) for line in re.sub(r"\\\n\s*", "", self.text).splitlines()]
         lines = [line for line in lines if line]
         return lines if lines and lines[0].split()[0] in PROGRAMS else None
 
-    @property
+    @cached_property
     def mapping(self) -> Optional[Mapping[str, Any]]:
         """What YAML reads; None where that is no mapping."""
         try:
@@ -43,7 +44,7 @@ class Block:
             return None
         return read if isinstance(read, dict) else None
 
-    @property
+    @cached_property
     def python(self) -> bool:
         try:
             return any(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(self.text).body)
