@@ -7,7 +7,7 @@ CONSTRAINTS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench docs clean
 # Two targets would run pip in the same environment
 .NOTPARALLEL:
 
@@ -28,6 +28,9 @@ bench: $(VENV)/.installed-test   ## run every benchmark
 	@set -e; for bench in $(sort $(wildcard benchmarks/bench_*.py)); do \
 	    echo "== $$bench"; $(VENV)/bin/python $$bench; \
 	done
+
+docs: $(VENV)/.installed-test   ## write docs/settings.md and docs/errors.md anew
+	$(VENV)/bin/python docs/generate
 
 clean:   ## remove .venv and everything generated
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

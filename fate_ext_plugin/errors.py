@@ -4,11 +4,19 @@ Every error leaves as a 4xx or 5xx, because ApiReader silently ignores a ``code`
 that comes with status 200 (FATE Flow 1.11, ``components/api_reader.py``). The one exception: what authentication
 refuses is an answer with status 200 and a ``code``, as FATE Flow reads it; so is what permission refuses.
 The codes are five digits: the HTTP status, then a running number.
+
+docs/errors.md is made of the docstrings (``make docs``): the first paragraph is the cause, unless ``Cause:`` says it
+for operators; ``Cure:`` what they do about it; ``Seen:`` where.
 """
 
 
 class ExtError(Exception):
-    """Base of all errors that may reach a caller; ``message`` is safe to show."""
+    """Base of all errors that may reach a caller; ``message`` is safe to show.
+
+    Cause: Something that nobody thought of: a bug
+    Cure: the server's log has the trace; report it
+    Seen: every service; commands
+    """
 
     status = 500
     code = 50000
@@ -19,37 +27,61 @@ class ExtError(Exception):
 
 
 class InvalidRequestBody(ExtError):
-    """requestBody is missing, broken, duplicated, or holds something undeclared."""
+    """requestBody, or another service's JSON body, is missing, broken, duplicated, or holds something undeclared.
+
+    Cure: the message lists what is allowed
+    Seen: every service
+    """
 
     status, code = 400, 40001
 
 
 class InvalidIdFile(ExtError):
-    """The uploaded document can't be read as one ID a line."""
+    """The uploaded document can't be read as one ID a line.
+
+    Cure: the message says where; it is UTF-8 text with one ID a line
+    Seen: upload
+    """
 
     status, code = 400, 40002
 
 
 class EmptyUpload(ExtError):
-    """No ID arrived."""
+    """No ID arrived.
+
+    Cure: the ID table is empty, or FATE Flow is older than 1.11.1: upgrade it
+    Seen: upload
+    """
 
     status, code = 400, 40003
 
 
 class IncompleteUpload(ExtError):
-    """The connection ended before the body did."""
+    """The connection ended before the body did.
+
+    Cure: look at the network and at proxies in between
+    Seen: upload
+    """
 
     status, code = 400, 40004
 
 
 class InvalidSign(ExtError):
-    """``sign`` is there but is not the MD5 of the job ID."""
+    """``sign`` is there but is not the MD5 of the job ID.
+
+    Cure: send what ApiReader sends, or leave it out
+    Seen: upload, download
+    """
 
     status, code = 400, 40005
 
 
 class FateJobNotRunning(ExtError):
-    """``job_id`` names no running job of this FATE Flow."""
+    """``job_id`` names no running job of this FATE Flow.
+
+    Cure: run it from a FATE job, or set `verify_job: false`
+    Seen: upload
+    """
 
     status, code = 403, 40302
 
@@ -59,7 +91,13 @@ AUTHENTICATION_ERROR, SERVER_ERROR = 109, 500
 
 
 class Unauthenticated(ExtError):
-    """A client or a site is not who it says, or may not do this; ``reason``, a few words, is for the audit trail."""
+    """A client or a site is not who it says, or may not do this.
+
+    ``reason``, a few words, is for the audit trail.
+
+    Cure: `fate-ext audit --refused` gives the reason; see authentication.md
+    Seen: client and site authentication, with FATE Flow's code 109
+    """
 
     status, code = 401, 40101
 
@@ -69,7 +107,13 @@ class Unauthenticated(ExtError):
 
 
 class NotPermitted(ExtError):
-    """A party may not do what it asks for; ``detail`` is FATE Flow's code for it: 2 a component, 3 a dataset."""
+    """A party may not do what it asks for.
+
+    ``detail`` is FATE Flow's code for it: 2 a component, 3 a dataset.
+
+    Cure: the message names the grant that came nearest; `fate-ext grant explain` tells more
+    Seen: permission, with FATE Flow's code 2 (a component) or 3 (a dataset)
+    """
 
     status, code = 403, 40303
 
@@ -79,124 +123,253 @@ class NotPermitted(ExtError):
 
 
 class InvalidKey(ExtError):
-    """A key or client that can't be taken, or is not there."""
+    """A key or client that can't be taken, or is not there.
+
+    Cure: the message says what is wrong with it
+    Seen: commands `client` and `key`
+    """
 
     status, code = 400, 40006
 
 
 class InvalidPermissionRequest(ExtError):
-    """A request for permission that is not of FATE Flow's form."""
+    """A request for permission that is not of FATE Flow's form.
+
+    Cure: ask as FATE Flow does; its versions 1.9 to 1.11 are known here
+    Seen: permission
+    """
 
     status, code = 400, 40007
 
 
 class InvalidGrant(ExtError):
-    """A grant that can't be taken, or is not there."""
+    """A grant that can't be taken, or is not there.
+
+    Cure: the message names the key and what is allowed
+    Seen: command `grant`
+    """
 
     status, code = 400, 40008
 
 
 class Forbidden(ExtError):
-    """The fence refused the caller; the reason stands in the log, not in the answer."""
+    """The fence refused the caller; the reason stands in the log, not in the answer.
+
+    Cause: The fence refused the caller: its address or its token
+    Cure: the server's log says why; see `allowed_networks`, and whether the registered url is the current one
+    Seen: every service
+    """
 
     status, code = 403, 40301
 
 
 class NoSuchPath(ExtError):
+    """There is no such service.
+
+    Cure: check the url; a service without its section in the settings is not served
+    Seen: every path
+    """
+
     status, code = 404, 40401
 
 
 class UnknownJob(ExtError):
+    """There is no such feature job, or no more.
+
+    Cure: run the FATE job again
+    Seen: query, download; command `jobs`
+    """
+
     status, code = 404, 40402
 
 
 class NoData(ExtError):
-    """The view is fine, but nothing is stored for these parameters."""
+    """The view is fine, but nothing is stored for these parameters.
+
+    Cure: check the parameters' values, or load that data
+    Seen: upload; query, where the job finds out
+    """
 
     status, code = 404, 40403
 
 
 class MethodNotAllowed(ExtError):
+    """The service does not take this HTTP method.
+
+    Cure: the message says which it takes
+    Seen: every service
+    """
+
     status, code = 405, 40501
 
 
+class JobCanceled(ExtError):
+    """The feature job was canceled.
+
+    Cure: run the FATE job again
+    Seen: query
+    """
+
+    status, code = 409, 40900
+
+
 class ResultNotReady(ExtError):
-    """The job has not ended with success, so there is nothing to download."""
+    """The job has not ended with success, so there is nothing to download.
+
+    Cure: query until it ends; a failed job says why there
+    Seen: download
+    """
 
     status, code = 409, 40901
 
 
 class ResultExpired(ExtError):
+    """The result was deleted after ``result_retention_seconds``.
+
+    Cure: run the FATE job again
+    Seen: query, download
+    """
+
     status, code = 410, 41001
 
 
 class UploadTooLarge(ExtError):
-    """More bytes or more IDs than the settings allow."""
+    """More bytes or more IDs than the settings allow.
+
+    Cure: split the table, or raise `max_upload_bytes` or `max_ids`
+    Seen: upload
+    """
 
     status, code = 413, 41301
 
 
 class RequestTooLarge(ExtError):
-    """A body longer than any that FATE Flow sends to be signed or checked."""
+    """A body longer than any that FATE Flow sends to be signed or checked.
+
+    Cure: something other than FATE Flow calls; look at the caller
+    Seen: authentication, signature, permission
+    """
 
     status, code = 413, 41302
 
 
 class UnsupportedBody(ExtError):
-    """A Content-Type that is none of the three forms of an upload."""
+    """A Content-Type that is none of the three forms of an upload.
+
+    Cure: multipart/form-data, or the IDs as application/octet-stream
+    Seen: upload
+    """
 
     status, code = 415, 41501
 
 
 class InvalidFeature(ExtError):
-    """A source holds something that FATE would misread: a bad value, or two rows for one ID."""
+    """A source holds something that FATE would misread: a bad value, or two rows for one ID.
+
+    Cure: the message names it; correct the data, or see `duplicate_rows` and `misread_values` of the view
+    Seen: query
+    """
 
     status, code = 422, 42201
 
 
 class TooManyJobs(ExtError):
+    """``max_waiting_jobs`` wait already.
+
+    Cure: try later, or raise it
+    Seen: upload
+    """
+
     status, code = 429, 42901
 
 
 class InvalidSettings(ExtError):
-    """The section ``fate_ext_plugin`` can't be used; the message names the key."""
+    """The section ``fate_ext_plugin`` can't be used; the message names the key.
+
+    Cure: `fate-ext check` shows all that is wrong
+    Seen: the start, commands; hooks refuse every request with the message
+    """
 
     status, code = 500, 50001
 
 
 class SourceError(ExtError):
-    """A feature view's source can't be read as configured."""
+    """A feature view's source can't be read as configured.
+
+    Cure: the message says why; `fate-ext check` looks at all sources
+    Seen: upload, query; command `check`
+    """
 
     status, code = 500, 50002
 
 
 class WorkerError(ExtError):
-    """The child process that joins the features ended without an answer."""
+    """The child process that joins the features ended without an answer.
+
+    Cause: The process of the feature job died, ran longer than `job_timeout_seconds`, or needs more than
+      `job_memory_mb`
+    Cure: the message says which
+    Seen: query
+    """
 
     status, code = 500, 50003
 
 
 class HttpVersionTooOld(ExtError):
-    """HTTP/1.0 can't tell a whole download from a broken one to a client that does not count bytes."""
+    """HTTP/1.0 can't tell a whole download from a broken one to a client that does not count bytes.
+
+    Cure: behind nginx, `proxy_http_version 1.1`
+    Seen: download
+    """
 
     status, code = 505, 50501
 
 
+class NotMounted(ExtError):
+    """The plugin is mounted in FATE Flow, but could not start.
+
+    Cure: fate_flow_stat.log says why in one line; then restart FATE Flow
+    Seen: every path
+    """
+
+    status, code = 503, 50300
+
+
 class DatabaseUnavailable(ExtError):
+    """The database does not answer.
+
+    Cure: the server's log says more; nothing needs to be done once it is back
+    Seen: every service; commands
+    """
+
     status, code = 503, 50301
 
 
 class NotReady(ExtError):
-    """This server can't do its work now; the message names each part that fails."""
+    """This server can't do its work now; the message names each part that fails.
+
+    Cure: see to what the message names
+    Seen: `/v1/ext/ready`
+    """
 
     status, code = 503, 50302
 
 
 class NoAnswerYet(ExtError):
-    """Something that is looked at takes longer than anyone waits for it."""
+    """Something that is looked at takes longer than anyone waits for it.
+
+    Cure: the message of `/v1/ext/ready` names the part that hangs
+    Seen: `/v1/ext/ready`
+    """
 
     status, code = 503, 50303
 
 
 class DiskFull(ExtError):
+    """The disk of ``data_dir`` is full, or has less than ``min_free_bytes`` free.
+
+    Cure: free space there, or lower `min_free_bytes`
+    Seen: upload, query; command `check`
+    """
+
     status, code = 507, 50701

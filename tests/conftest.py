@@ -9,6 +9,7 @@ from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from tests.support.api_reader import ApiReader
 from tests.support.databases import KINDS, empty_store
+from tests.support.fake_flow import FakeFlow
 from tests.support.site import Site
 
 MakeSite = Callable[..., Site]
@@ -66,6 +67,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def api_reader(site: Site) -> ApiReader:
     return ApiReader(site)
+
+
+@pytest.fixture
+def fake_flow() -> Iterator[FakeFlow]:
+    """One that answers over HTTP."""
+    server = FakeFlow().start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(params=KINDS, scope="module")

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, List, NoReturn, Optional, Tuple
 from flask import Blueprint, Flask, Request, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath
+from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath, NotMounted
 from fate_ext_plugin.fence import TOKEN_ARGUMENT, Fence
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def refusing_door(reason: str) -> Blueprint:
     manager = Blueprint("fate_ext", __name__, url_prefix=PREFIX)
 
     def refuse(path: str = "") -> Tuple[Response, int]:
-        return jsonify(code=50300, message=reason), 503
+        return jsonify(code=NotMounted.code, message=reason), NotMounted.status
     for rule in ("/", "/<path:path>"):
         manager.add_url_rule(rule, "refuse", refuse, methods=METHODS)
     return manager

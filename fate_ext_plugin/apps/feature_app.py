@@ -8,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 
 from fate_ext_plugin.apps import Door, held
 from fate_ext_plugin.apps.upload_body import open_document, read_chunks, request_body_of
-from fate_ext_plugin.errors import DatabaseUnavailable, HttpVersionTooOld, InvalidRequestBody, UnknownJob
+from fate_ext_plugin.errors import DatabaseUnavailable, HttpVersionTooOld, InvalidRequestBody, JobCanceled, UnknownJob
 from fate_ext_plugin.feature import job as states
 from fate_ext_plugin.feature.job import Job
 from fate_ext_plugin.feature.service import FeatureService, Result
@@ -131,7 +131,7 @@ def _answer_for(job: Job) -> Dict[str, Any]:
         return _answer(job.job_id, states.SUCCESS, 0, f"{job.matched} of {job.ids} IDs have features.", job)
     if job.status == states.EXPIRED:
         return _answer(job.job_id, states.EXPIRED, 41001, "The result was deleted; run the FATE job again.", job)
-    return _answer(job.job_id, job.status, job.error_code or 40900, job.error or job.status, job)
+    return _answer(job.job_id, job.status, job.error_code or JobCanceled.code, job.error or job.status, job)
 
 
 def _answer(job_id: str, status: str, code: int, message: str, job: Optional[Job] = None) -> Dict[str, Any]:

@@ -1,11 +1,10 @@
 """Commands, run in this process, and what they stored."""
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import pytest
 
 from fate_ext_plugin.cli import main
 from fate_ext_plugin.host.standalone import Standalone
-from tests.support.fake_flow import FakeFlow
 from tests.support.site import Site
 
 Run = Callable[..., str]
@@ -55,11 +54,3 @@ def fate_flow(site: Site, monkeypatch: pytest.MonkeyPatch) -> FakeFateFlow:
         return host
     monkeypatch.setattr("fate_ext_plugin.cli.rooms.open_host", open_host)
     return host
-
-
-@pytest.fixture
-def fake_flow() -> Iterator[FakeFlow]:
-    """One that answers over HTTP."""
-    server = FakeFlow().start()
-    yield server
-    server.stop()
