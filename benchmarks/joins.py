@@ -1,4 +1,4 @@
-"""The same join done twice: by bare DuckDB, and by a feature job, from its upload's first byte to its download's last."""
+"""The same join done twice: by bare DuckDB, and by a feature job, from the first byte up to the last byte down."""
 
 import json
 import os
