@@ -59,11 +59,12 @@ def multipart(ids: Path, target: Path) -> None:
 
 @dataclass
 class Run:
-    """One measured run: seconds, CPU seconds of all processes but the client, MiB at their highest."""
+    """One measured run: seconds, CPU seconds of all processes but the client, MiB of memory and disk at the highest."""
 
     seconds: float
     cpu: float = 0.0
     peak: float = 0.0
+    disk: float = 0.0
 
 
 @dataclass

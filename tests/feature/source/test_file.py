@@ -129,6 +129,35 @@ class TestIds:
         assert answer.text == "sid,c0,id\na,2,1\n"
 
 
+class TestFewIdsOfABigFile:
+    """Of a file sorted by its ID only row groups are read whose span holds one: all others are damaged here."""
+
+    ROWS, GROUP, EVERY = 600 * 2048, 2048, 6
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> str:
+        path = str(tmp_path / "sorted.parquet")
+        duckdb.execute(f"COPY (SELECT lpad(i::VARCHAR, 8, '0') AS id, i AS x FROM range({self.ROWS}) t(i)) "
+                       f"TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE {self.GROUP})")
+        chunks = duckdb.execute(
+            "SELECT least(data_page_offset, coalesce(dictionary_page_offset, data_page_offset)), total_compressed_size "
+            f"FROM parquet_metadata('{path}') WHERE row_group_id % {self.EVERY} > 0").fetchall()
+        with open(path, "r+b") as file:
+            for offset, size in chunks:
+                file.seek(offset)
+                file.write(b"\xff" * size)
+        return path
+
+    def test_are_sought_one_by_one(self, run: Run, path: str) -> None:
+        ids = [f"{number:08}" for number in range(7, self.ROWS, self.EVERY * self.GROUP)]
+        assert len(ids) == 100  # more than DuckDB would by itself
+        assert run(path, ids).lines == [f"{id},{int(id)}" for id in ids]
+
+    def test_are_not_where_a_damaged_part_may_hold_one(self, run: Run, path: str) -> None:
+        with pytest.raises(SourceError, match="The source can't be read"):
+            run(path, [f"{self.GROUP + 7:08}"])
+
+
 class TestTwoRowsForOneId:
     @pytest.fixture
     def path(self, tmp_path: Path) -> str:
