@@ -5,9 +5,9 @@ Its receivers decode base64 leniently: everything after the padding is ignored (
 
     ~2~<key>~<voucher>~<time>~<nonce>~<signature>
 
-``key``: the first 16 bytes of the RSA key's fingerprint; ``voucher``: by which that key vouches for a session's key, see
-:mod:`fate_ext_plugin.auth.session`; ``time``: ms since 1970; ``nonce``: 16 random bytes; ``signature``: the session's,
-ECDSA with SHA-256 in DER, over :func:`signed_text`. Bytes are base64url without padding (RFC 4648).
+``key``: the first 16 bytes of the RSA key's fingerprint; ``voucher``: by which that key vouches for a session's key
+(:mod:`fate_ext_plugin.auth.session`); ``time``: ms since 1970; ``nonce``: 16 random bytes; ``signature``: of the
+session's key, ECDSA with SHA-256, in DER, over :func:`signed_text`. Bytes are base64url without padding (RFC 4648).
 """
 import base64
 import binascii
@@ -28,7 +28,7 @@ _signature = re.compile(
 
 @dataclass(frozen=True)
 class Envelope:
-    """``key``: 32 hexadecimal digits; ``voucher`` and ``nonce`` as they stand in the header; ``time``: ms since 1970."""
+    """``key``: 32 hexadecimal digits; ``voucher``, ``nonce`` as they stand in the header; ``time``: ms since 1970."""
 
     key: str
     voucher: str
@@ -50,8 +50,8 @@ def new_nonce() -> str:
 def append(signature: bytes, envelope: Envelope) -> str:
     """The header ``site_signature``."""
     bare = base64.b64encode(signature).decode("ascii")
-    key, signature = encode(bytes.fromhex(envelope.key)), encode(envelope.signature)
-    return f"{bare}~2~{key}~{envelope.voucher}~{envelope.time}~{envelope.nonce}~{signature}"
+    key, signed = encode(bytes.fromhex(envelope.key)), encode(envelope.signature)
+    return f"{bare}~2~{key}~{envelope.voucher}~{envelope.time}~{envelope.nonce}~{signed}"
 
 
 def parse(header: str) -> Tuple[bytes, Optional[Envelope]]:

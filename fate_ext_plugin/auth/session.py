@@ -6,7 +6,7 @@ so a partner needs nothing beforehand but the public RSA key, and what that key 
 
     <point><first><last><signature>
 
-``point``: the session's public key, compressed (SEC 1), 33 bytes; ``first``, ``last``: the span in which it signs, in ms
+``point``: the session's public key, compressed (SEC 1), 33 bytes; ``first``, ``last``: the span in which it signs, ms
 since 1970 by the signer's clock, 8 bytes each; ``signature``: RSASSA-PKCS1-v1_5 with SHA-256 over :data:`PURPOSE` and
 these three. All is base64url. No body that FATE signs is such a text: it would be no JSON.
 """

@@ -53,9 +53,8 @@ def load(schema: Schema, text: bytes) -> Dict[str, Any]:
 
 
 def load_site_request(text: bytes) -> Dict[str, Any]:
-    """A request of signature or site_authentication: ``party_id``, or ``src_party_id`` and ``site_signature``, which may
-    be anything or missing, and ``body``, which must be there. So there is nothing for marshmallow to do, which would take
-    as long as all that Flask does with the request.
+    """A request of signature or site_authentication: ``party_id``, or ``src_party_id`` and ``site_signature``, each
+    anything or missing, and ``body``, which must be there. It has no schema: marshmallow takes long to check nothing.
 
     :raises InvalidRequestBody: no JSON object, or one without ``body``.
     """
