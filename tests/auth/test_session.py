@@ -207,7 +207,8 @@ def test_what_else_the_rsa_key_signs_is_no_voucher(federation: Federation) -> No
     assert not body_text(PURPOSE.decode()).startswith(PURPOSE[:1])
 
 
-@pytest.mark.parametrize("point", [b"\x02" + b"\xff" * 32, b"\x04" + b"\0" * 32, b"\0" * 33])
+@pytest.mark.parametrize("point", [b"\x02" + b"\xff" * 32, b"\x04" + b"\0" * 32, b"\0" * 33],
+                         ids=["beyond the field", "of another form", "zeros"])
 def test_a_voucher_for_no_point_of_the_curve_is_refused(federation: Federation, point: bytes) -> None:
     key, now = federation.keys.ring().private["9999"][0].rsa, now_of(federation)
     session = session_of(key, now, now + LONGEST, point=point)
