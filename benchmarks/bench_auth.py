@@ -2,9 +2,9 @@
 
 In process: a signature and its verification beside bare RSA with a parsed key, by pycryptodome, which FATE Flow uses
 and the verdicts count from, and by OpenSSL, which we use; a signature is RSA for FATE and ECDSA, by the session's key,
-for the envelope. Where FATE_PROJECT_BASE names an installation, FATE Flow's built-in hooks beside them. Over HTTP: requests a
-second beside an empty view on the same server. FATE's signature of a body is kept, so bodies to sign are all distinct,
-but for one row over HTTP: there they repeat as they do in what FATE Flow was recorded to send.
+for the envelope. Where FATE_PROJECT_BASE names an installation, FATE Flow's built-in hooks beside them. Over HTTP:
+requests a second beside an empty view on the same server. FATE's signature of a body is kept, so bodies to sign are all
+distinct, but for one row over HTTP: there they repeat as they do in what FATE Flow was recorded to send.
 """
 import http.client
 import json
