@@ -1,10 +1,10 @@
 """Authentication, in process and over HTTP, against what it can't do without.
 
 In process: a signature and its verification beside bare RSA with a parsed key, by pycryptodome, which FATE Flow uses
-and the verdicts count from, and by OpenSSL, which we use; a signature is one operation for FATE and one for the
-envelope. Where FATE_PROJECT_BASE names an installation, FATE Flow's built-in hooks beside them. Over HTTP: requests a
-second beside an empty view on the same server. FATE's signature of a body is kept, so bodies to sign are all distinct,
-but for one row over HTTP: there they repeat as they do in what FATE Flow was recorded to send.
+and the verdicts count from, and by OpenSSL, which we use; a signature is RSA for FATE and ECDSA, by the session's key,
+for the envelope. Where FATE_PROJECT_BASE names an installation, FATE Flow's built-in hooks beside them. Over HTTP:
+requests a second beside an empty view on the same server. FATE's signature of a body is kept, so bodies to sign are all
+distinct, but for one row over HTTP: there they repeat as they do in what FATE Flow was recorded to send.
 """
 import http.client
 import json
@@ -161,8 +161,8 @@ def in_process(authentication: Authentication, private: Any) -> None:
     took.update(built_in(private))
     show(f"Python {sys.version.split()[0]}, in process, {ROUNDS} rounds in turn, medians",
          ["", "microseconds"], [[name, value * 1e6] for name, value in took.items()])
-    verdict("signature, of two bare ones", took["ours: FATE's signature and the envelope"]
-            / (2 * took["one bare RSA signature, pycryptodome"]), 1.3)
+    verdict("signature, of a bare one", took["ours: FATE's signature and the envelope"]
+            / took["one bare RSA signature, pycryptodome"], 1.3)
     verdict("verification, of a bare one", took["ours: the envelope verified"]
             / took["one bare RSA verification, pycryptodome"], 1.3)
     verdict("client authentication, microseconds", took["ours: client authentication"] * 1e6, 100)

@@ -42,7 +42,9 @@ class Door:
 
         def fenced() -> Any:
             current = current_request()
-            peer, forwarded = current.remote_addr, current.headers.getlist("X-Forwarded-For")
+            # Not getlist(), which goes through all headers: WSGI has joined those of one name.
+            peer, joined = current.remote_addr, current.headers.get("X-Forwarded-For")
+            forwarded = [joined] if joined else []
             if token:
                 self._fence.check(service, peer, forwarded, current.args.getlist(TOKEN_ARGUMENT))
             else:

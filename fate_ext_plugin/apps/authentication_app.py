@@ -13,13 +13,7 @@ from fate_ext_plugin.apps.upload_body import read_chunks
 from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.authentication import Authentication
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, RequestTooLarge, Unauthenticated
-from fate_ext_plugin.schema.authentication import (
-    CLIENT_AUTHENTICATION,
-    MAX_BODY_BYTES,
-    SIGNATURE,
-    SITE_AUTHENTICATION,
-    load,
-)
+from fate_ext_plugin.schema.authentication import CLIENT_AUTHENTICATION, MAX_BODY_BYTES, load, load_site_request
 
 SUCCESS = {"code": 0, "msg": "success", "message": "success"}
 
@@ -31,13 +25,13 @@ def add_authentication_services(door: Door, authentication: Authentication, sign
         return _decision(lambda: authentication.clients.check(client_request(body)))
 
     def site_authentication() -> Any:
-        body = load(SITE_AUTHENTICATION, read_body())
+        body = load_site_request(read_body())
         return _decision(
-            lambda: authentication.sites.check(body["src_party_id"], body["site_signature"], body["body"]))
+            lambda: authentication.sites.check(body.get("src_party_id"), body.get("site_signature"), body["body"]))
 
     def signature() -> Any:
-        body = load(SIGNATURE, read_body())
-        signed = authentication.sites.sign(body["party_id"], body["body"])
+        body = load_site_request(read_body())
+        signed = authentication.sites.sign(body.get("party_id"), body["body"])
         # ``data`` is what FATE Flow reads, ``site_signature`` what its published page says.
         return _answer({**SUCCESS, "data": signed, "site_signature": signed})
 

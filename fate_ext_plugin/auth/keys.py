@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from fate_ext_plugin.auth.box import SecretBox
 from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
+from fate_ext_plugin.auth.session import Sessions
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, create_once, dicts, now_ms
@@ -26,6 +27,7 @@ class Key:
     kind: str
     fingerprint: str
     rsa: RsaKey
+    sessions: Sessions
     valid_from: Optional[int] = None
     valid_until: Optional[int] = None
     created: int = 0
@@ -92,7 +94,8 @@ class SiteKeys:
 
     def _key(self, row: Dict[str, Any]) -> Key:
         pem = self._box.open(row["f_key"], row["f_id"]) if row["f_kind"] == PRIVATE else row["f_key"]
-        return Key(row["f_party_id"], row["f_kind"], row["f_fingerprint"], parse_key(pem), row["f_valid_from"],
+        rsa = parse_key(pem)
+        return Key(row["f_party_id"], row["f_kind"], row["f_fingerprint"], rsa, Sessions(rsa), row["f_valid_from"],
                    row["f_valid_until"], row["f_create_time"] or 0)
 
     # -- changes -------------------------------------------------------------------------------------------------------

@@ -57,12 +57,13 @@ class RsaKey:
         """With the private key, where it is one."""
         return str(self._parsed.export_key().decode("ascii"))
 
-    def sign(self, text: bytes, digest: str, repeated: bool = False) -> bytes:
-        """:param digest: a key of :data:`DIGESTS`.
-        :param repeated: the same text comes again and again. Its signature is always the same, so it is kept."""
+    def sign(self, text: bytes, digest: str) -> bytes:
+        """The signature of a text is always the same, so it is kept: bodies come again and again.
+
+        :param digest: a key of :data:`DIGESTS`.
+        """
         hashed, _ = DIGESTS[digest]
-        sign = self._remembered if repeated else self._sign
-        return sign(hashed(text).digest(), digest)
+        return self._remembered(hashed(text).digest(), digest)
 
     def _sign(self, hashed: bytes, digest: str) -> bytes:
         signature: bytes = self._private.sign(hashed, PADDING, DIGESTS[digest][1])

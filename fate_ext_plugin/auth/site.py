@@ -7,6 +7,7 @@ from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.auth.envelope import Envelope, append, new_nonce, parse, signed_text
 from fate_ext_plugin.auth.keys import Key, Policy, SiteKeys, body_text
 from fate_ext_plugin.auth.replay import Nonces
+from fate_ext_plugin.auth.session import InvalidVoucher
 from fate_ext_plugin.errors import Unauthenticated
 
 logger = logging.getLogger(__name__)
@@ -49,10 +50,10 @@ class SiteAuthentication:
             raise Unauthenticated(
                 f"There is no valid private key of party {party[:20]} here; `fate-ext key list` shows all.", "no key")
         text = body_text(body)
-        signature = key.rsa.sign(text, self._digest, repeated=True)
-        short, nonce = key.fingerprint[:32], new_nonce()
-        envelope = key.rsa.sign(signed_text(short, now, nonce, text), "sha256")
-        return append(signature, Envelope(short, now, nonce, envelope))
+        signature = key.rsa.sign(text, self._digest)
+        short, nonce, session = key.fingerprint[:32], new_nonce(), key.sessions.current(now)
+        signed = session.sign(signed_text(short, session.voucher, now, nonce, text))
+        return append(signature, Envelope(short, session.voucher, now, nonce, signed))
 
     def check(self, src_party_id: Any, signature: Any, body: Any, source: Any = None, what: str = "") -> None:
         """Let a site's request pass.
@@ -100,16 +101,24 @@ class SiteAuthentication:
         return self._check_bare(party, keys, signature, text, policy)
 
     def _check_envelope(self, keys: "list[Key]", envelope: Envelope, text: bytes, now: int, what: str) -> None:
-        """The envelope's signature covers the body, too, so that the one in front of it need not be looked at."""
+        """The envelope's signature covers the body, too, and never by MD5: so the one in front is not looked at."""
         age = (now - envelope.time) / 1000
         if age > self._window + self._skew or age < -self._skew:
             raise Unauthenticated(
                 f"The request was signed {age:.0f} s ago by the clock here, over {self._window + self._skew:.0f} s or "
                 "in the future. Set the clocks.", "clock")
         key = next((key for key in keys if key.fingerprint.startswith(envelope.key)), None)
-        signed = signed_text(envelope.key, envelope.time, envelope.nonce, text)
-        if key is None or not key.rsa.accepts(envelope.signature, signed, "sha256"):
-            raise Unauthenticated("The signature does not fit.", "unknown key" if key is None else "wrong signature")
+        if key is None:
+            raise _does_not_fit("unknown key")
+        try:
+            session = key.sessions.vouched(envelope.voucher)
+        except InvalidVoucher:
+            raise _does_not_fit("wrong voucher") from None
+        if not session.first <= envelope.time <= session.last:
+            raise _does_not_fit("not of the voucher's time")
+        if not session.accepts(envelope.signature, signed_text(
+                envelope.key, envelope.voucher, envelope.time, envelope.nonce, text)):
+            raise _does_not_fit("wrong signature")
         until = envelope.time / 1000 + self._window + self._skew
         # The path is not signed; but what a request was first used for, its retries are for, too.
         self._nonces.use(f"site {key.fingerprint}", envelope.nonce, until, TRIES, what)
@@ -130,9 +139,14 @@ class SiteAuthentication:
         if md5 and any(key.rsa.accepts(signature, text, "md5") for key in keys):
             self._warn_of_md5(party)
             return "bare, md5"
-        raise Unauthenticated("The signature does not fit.", "wrong signature")
+        raise _does_not_fit("wrong signature")
 
     def _warn_of_md5(self, party: str) -> None:
         if party not in self._warned:
             self._warned.add(party)
             logger.warning("party %s signs with MD5, which can be forged; FATE Flow 1.11 ends that", party)
+
+
+def _does_not_fit(reason: str) -> Unauthenticated:
+    """The peer learns no more; the reason is for the audit trail."""
+    return Unauthenticated("The signature does not fit.", reason)

@@ -56,6 +56,12 @@ def federation(store: Store, other_pem: str) -> Federation:
     return Federation(store, vectors("1.11.2")["private_key"], other_pem)
 
 
+@pytest.fixture
+def signed(federation: Federation) -> str:
+    """The header of one request, with :data:`BODY`."""
+    return federation.guest.sign("9999", BODY)
+
+
 def built_in_sign(pem: str, body: Any, digest: Any) -> str:
     """fate_flow/hook/flow/site_authentication.py, ``signature``."""
     sign = PKCS1_v1_5.new(RSA.importKey(pem)).sign(digest.new(json.dumps(body).encode()))
@@ -95,7 +101,7 @@ def test_the_built_in_hooks_do_not_see_the_envelope(
     pem = vectors("1.11.2")["private_key"]
     federation = Federation(store, pem, other_pem, digest)
     signature = federation.guest.sign("9999", body)
-    assert "~1~" in signature and len(signature) < 1000 and signature.isascii() and " " not in signature
+    assert "~2~" in signature and len(signature) < 1000 and signature.isascii() and " " not in signature
     assert built_in_accepts(pem, signature, body, module)
     assert not built_in_accepts(pem, signature, [body], module)
 
@@ -106,7 +112,7 @@ def test_fates_signature_of_a_body_that_comes_again_is_kept_and_the_envelope_is_
     key = federation.keys.ring().private["9999"][0].rsa
     signatures = [federation.guest.sign("9999", body) for body in ({}, {}, BODY, {}, BODY)]
     kept = key._remembered.cache_info()
-    assert (kept.misses, kept.hits, kept.currsize) == (2, 3, 2)  # no envelope among them
+    assert (kept.misses, kept.hits, kept.currsize) == (3, 3, 3)  # two bodies and the session's voucher, no envelope
     assert len({signature.partition("~")[0] for signature in signatures}) == 2
     assert len({signature.partition("~")[2] for signature in signatures}) == 5
     for signature, body in zip(signatures, ({}, {}, BODY, {}, BODY)):
@@ -121,7 +127,7 @@ def test_half_of_what_fate_flow_was_recorded_to_sign_is_there_already(federation
     for number in order:
         federation.guest.sign("9999", lines[number]["body"])
     kept = federation.keys.ring().private["9999"][0].rsa._remembered.cache_info()
-    assert (len(order), kept.hits, kept.misses) == (132, 64, len(lines))
+    assert (len(order), kept.hits, kept.misses) == (132, 64, len(lines) + 1)  # and the session's voucher
 
 
 def test_what_is_kept_is_of_one_key_and_one_digest(store: Store, other_pem: str) -> None:
@@ -146,7 +152,7 @@ def test_no_more_is_kept_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fate_ext_plugin.auth.rsa.REMEMBERED", 3)
     key = parse_key(vectors("1.11.2")["private_key"])
     for number in range(10):
-        key.sign(str(number).encode(), "sha256", repeated=True)
+        key.sign(str(number).encode(), "sha256")
     assert key._remembered.cache_info().currsize == 3
 
 
@@ -246,25 +252,24 @@ def test_the_envelope_of_one_request_does_not_fit_another(federation: Federation
     federation.refuses("9999", swapped, {}, "wrong signature")
 
 
-@pytest.mark.parametrize("part", ["time", "nonce", "key"])
+@pytest.mark.parametrize("part", ["time", "nonce", "key", "voucher", "signature"])
 def test_nothing_in_the_envelope_can_be_changed(federation: Federation, part: str) -> None:
     bare, envelope = parse(federation.guest.sign("9999", BODY))
     assert envelope
-    values: Any = {"time": envelope.time + 1, "nonce": "A" * 22, "key": "00" * 16}
+    values: Any = {"time": envelope.time + 1, "nonce": "A" * 22, "key": "00" * 16, "voucher": envelope.voucher[:-1],
+                   "signature": envelope.signature[:-1]}
     changed = replace(envelope, **{part: values[part]})
-    reason = "unknown key" if part == "key" else "wrong signature"
+    reason = {"key": "unknown key", "voucher": "wrong voucher"}.get(part, "wrong signature")
     federation.refuses("9999", append(bare, changed), BODY, reason)
 
 
 @hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_single_change_of_the_envelope_is_refused(data: Any, federation: Federation) -> None:
-    signature = federation.guest.sign("9999", BODY)
-    start = signature.index("~")
-    index = data.draw(st.integers(start, len(signature) - 1))
-    other = data.draw(st.characters(min_codepoint=33, max_codepoint=126).filter(lambda c: c != signature[index]))
+def test_any_single_change_of_the_envelope_is_refused(data: Any, federation: Federation, signed: str) -> None:
+    index = data.draw(st.integers(signed.index("~"), len(signed) - 1))
+    other = data.draw(st.characters(min_codepoint=33, max_codepoint=126).filter(lambda c: c != signed[index]))
     with pytest.raises(Unauthenticated):
-        federation.host.check("9999", signature[:index] + other + signature[index + 1:], BODY)
+        federation.host.check("9999", signed[:index] + other + signed[index + 1:], BODY)
 
 
 def test_once_an_envelope_was_seen_a_bare_signature_is_a_downgrade(federation: Federation) -> None:
@@ -361,7 +366,7 @@ GOOD = "A" * 342 + "=="
 
 @pytest.mark.parametrize("signature", [
     None, "", 5, {"a": 1}, "A", "====", "A" * 343, "身" * 342 + "==", GOOD + "\n", " " + GOOD, GOOD + "garbage",
-    GOOD + "~1~", GOOD + "~2~a~b~c~d", GOOD[:100] + "==", "A" * 10_000_000])
+    GOOD + "~2~", GOOD + "~2~a~b~c~d~e", GOOD + f"~1~{'A' * 22}~1~{'A' * 22}~AA", GOOD[:100] + "==", "A" * 10_000_000])
 def test_a_malformed_signature_is_refused_never_an_exception(federation: Federation, signature: Any) -> None:
     with pytest.raises(Unauthenticated):
         federation.host.check("9999", signature, BODY)
