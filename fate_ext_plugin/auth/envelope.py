@@ -20,7 +20,7 @@ from typing import Optional, Tuple
 from fate_ext_plugin.auth.base64url import decode, encode
 from fate_ext_plugin.errors import Unauthenticated
 
-KEY_BYTES = NONCE_BYTES = 16
+NONCE_BYTES = 16
 MAX_LENGTH = 4096
 _signature = re.compile(
     r"([A-Za-z0-9+/]{2,}={0,2})(?:~2~([\w-]{22})~([\w-]+)~([0-9]{1,16})~([\w-]{22})~([\w-]+))?", re.ASCII)
