@@ -130,6 +130,12 @@ class ResultExpired(ExtError):
     status, code = 410, 41001
 
 
+class Misdirected(ExtError):
+    """A request that another server sent here for a third one: one of them tells a wrong address."""
+
+    status, code = 421, 42101
+
+
 class UploadTooLarge(ExtError):
     """More bytes or more IDs than the settings allow."""
 
@@ -196,6 +202,12 @@ class NoAnswerYet(ExtError):
     """Something that is looked at takes longer than anyone waits for it."""
 
     status, code = 503, 50303
+
+
+class ServerGone(ExtError):
+    """What is asked for lies with a server that shows no life."""
+
+    status, code = 503, 50304
 
 
 class DiskFull(ExtError):

@@ -79,7 +79,7 @@ def _url_column(store: Store) -> Optional[int]:
 
 def registry(settings: Settings, conf: ServiceConf) -> str:
     """Whether our urls fit into FATE Flow's columns (contract section 1)."""
-    host, port = settings.listen.public_host or settings.listen.host, settings.listen.port
+    host, port = settings.listen.public
     if fate_base(conf.path):
         host, port = (conf.get("fateflow", "nginx", key) or conf.get("fateflow", key) for key in ("host", "http_port"))
     uris = service_uris(Fence(b"any", (), ()), str(host), port, services_of(settings))
