@@ -3,7 +3,7 @@ import threading
 import time
 from collections import OrderedDict
 from hashlib import blake2b
-from typing import Callable, Hashable, Optional, Tuple
+from typing import Callable, Hashable, Optional, Set, Tuple
 
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db.auth import Failure
@@ -65,11 +65,11 @@ class SharedThrottle(Throttle):
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(clock)
         self._store = store
-        self._others: Cached[int] = Cached(self._look, clock)
+        self._looks: Cached[Set[str]] = Cached(self._look, clock)
 
     def check(self, key: Hashable) -> None:
         """:raises Unauthenticated: the pause after the last failure, anywhere, is not over."""
-        self._others.get()
+        self._looks.get()
         super().check(_hash(key))
 
     def failed(self, key: Hashable) -> None:
@@ -87,20 +87,19 @@ class SharedThrottle(Throttle):
             super().succeeded(hashed)
             self._store.call(lambda: Failure.delete().where(Failure.f_key == hashed).execute())
 
-    def _look(self, _: Optional[int]) -> int:
-        """Learn of counts that make a pause; returns how many there are."""
+    def _look(self, before: Optional[Set[str]]) -> Set[str]:
+        """Learn of counts that make a pause, and which of those ``before`` are no more; returns their keys."""
         old = now_ms() - FORGET_MS
         self._store.call(lambda: Failure.delete().where(Failure.f_update_time < old).execute())
         counts = {row.f_key: row.f_count for row in self._store.call(
             lambda: list(Failure.select().where(Failure.f_count >= FREE_FAILURES)))}
         with self._lock:
-            for key, (failures, _last) in list(self._failures.items()):
-                if failures >= FREE_FAILURES and key not in counts:
-                    del self._failures[key]  # the right secret came to another server
+            for key in (before or set()) - counts.keys():
+                self._failures.pop(key, None)  # the right secret came to another server
             for key, failures in counts.items():
                 if self._failures.get(key, (0, 0.0))[0] != failures:
                     self._set(key, failures)
-        return len(counts)
+        return set(counts)
 
 
 def _count(key: str) -> Optional[int]:

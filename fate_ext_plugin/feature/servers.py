@@ -43,10 +43,14 @@ class Servers:
         self._looked = float("-inf")
         self._files: Dict[str, str] = {own.instance: own.files}
 
+    @staticmethod
+    def beat_seconds_of(timeout: float) -> float:
+        return min(MAX_BEAT_SECONDS, timeout / 6)
+
     @property
     def beat_seconds(self) -> float:
         """How often to call :meth:`beat` and :meth:`look`."""
-        return min(MAX_BEAT_SECONDS, self._timeout / 6)
+        return self.beat_seconds_of(self._timeout)
 
     def join(self) -> None:
         """Be one of them, before accepting a job."""

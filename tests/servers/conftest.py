@@ -64,3 +64,10 @@ def make_cluster(folder: Path, **changes: Any) -> Iterator[Cluster]:
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Each server has its files for itself."""
     yield from make_cluster(tmp_path_factory.mktemp("apart"))
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """All files lie in a folder that both see."""
+    folder = tmp_path_factory.mktemp("together")
+    yield from make_cluster(folder, shared_dir=str(folder / "shared"))
