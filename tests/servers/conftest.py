@@ -22,7 +22,7 @@ class Cluster:
     def __init__(self, folder: Path, store: Store, changes: Dict[str, Any]) -> None:
         self.folder = folder
         ports = [free_port(), free_port()]
-        self.nginx = Nginx(folder / "nginx", ports)
+        self.nginx = Nginx(folder / "nginx", [f"127.0.0.1:{port}" for port in ports])
         self.sites: List[Site] = []
         for name, port in zip(("one", "two"), ports):
             (folder / name).mkdir()

@@ -154,6 +154,27 @@ def test_does_not_fill_this_one_s_queue(apart: Cluster) -> None:
 # -- a server that is gone ---------------------------------------------------------------------------------------------
 
 
+def test_leaves_its_held_queries_to_another(apart: Cluster, one: ApiReader, two: ApiReader) -> None:
+    """nginx asks again, as long as nothing of an answer has come."""
+    ended(one, ["u1"])  # both live
+    job_id = two.job(["asked again"], do="wait")
+    wait_started(apart.folder, "asked")
+    statuses: List[str] = []
+    queries = [threading.Thread(target=lambda: statuses.append(apart.behind_nginx.status(job_id)["status"]))
+               for _ in range(2)]
+    for query in queries:
+        query.start()
+    time.sleep(0.5)
+    apart.one.kill()
+    go(apart.folder)
+    for query in queries:
+        query.join()
+    (apart.folder / "go").unlink()
+    assert statuses == ["success", "success"]
+    assert [line for line in apart.nginx.log().splitlines() if "/v1/ext/query" in line and ", " in line], "it was"
+    apart.one.start()
+
+
 def test_is_skipped_by_nginx_and_its_jobs_fail_with_the_reason(
     apart: Cluster, one: ApiReader, two: ApiReader
 ) -> None:

@@ -39,9 +39,12 @@ def program() -> str:
 
 
 class Nginx:
-    """:param ports: of the servers behind it, all on 127.0.0.1. It answers at ``port``."""
+    """It answers at 127.0.0.1 and ``port``.
 
-    def __init__(self, folder: Path, ports: Sequence[int], path: str = "/v1/ext/") -> None:
+    :param servers: addresses of the servers behind it. :param path: what of them it leads to.
+    """
+
+    def __init__(self, folder: Path, servers: Sequence[str], path: str = "/v1/ext/") -> None:
         folder.mkdir()
         self.folder, self.port = folder, free_port()
         self._program = program()
@@ -49,9 +52,9 @@ class Nginx:
         text = EXAMPLE.read_text("utf-8").replace("location /v1/ext/ {", f"location {path} {{")
         text = text.replace("/var/log/nginx", str(folder)).replace("10.0.0.4:9390", f"127.0.0.1:{self.port}")
         upstream = re.findall(r"10\.0\.0\.\d:9390", text)
-        assert len(upstream) == len(ports)
-        for example, port in zip(upstream, ports):
-            text = text.replace(example, f"127.0.0.1:{port}")
+        assert len(upstream) == len(servers)
+        for example, server in zip(upstream, servers):
+            text = text.replace(example, server)
         (folder / "fate_ext.conf").write_text(text, "utf-8")
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder), "utf-8")
 
