@@ -11,6 +11,7 @@ from fate_ext_plugin.auth.keys import PRIVATE, REFUSED, SiteKeys
 from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
 from fate_ext_plugin.auth.scheme import Signer
 from fate_ext_plugin.auth.site import SiteAuthentication
+from fate_ext_plugin.auth.throttle import SharedThrottle, Throttle
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS, migrate
 from fate_ext_plugin.errors import InvalidSettings
@@ -65,13 +66,15 @@ def open_authentication(
     keys.ring()  # now, while a wrong master key is still an error of the start
     clients.all()
     audit = AuditTrail(settings.data_dir / "audit")
-    nonces: Nonces = DatabaseNonces(store) if chosen.nonces == "database" else MemoryNonces()
+    shared = chosen.nonces == "database"
+    nonces: Nonces = DatabaseNonces(store) if shared else MemoryNonces()
+    throttle = SharedThrottle(store) if shared else Throttle()
     own = None
     if own_client:
         app_key, secret = own_client
         own = Client(app_key, "FATE Flow itself", ((Signer(secret, "hmac-sha1"), None),))
     return Authentication(
-        ClientAuthentication(clients, own, nonces, audit, chosen.client_window_seconds),
+        ClientAuthentication(clients, own, nonces, audit, chosen.client_window_seconds, throttle),
         _sites(chosen, keys, party_id, nonces, audit),
         audit)
 

@@ -233,6 +233,16 @@ class ResultExpired(ExtError):
     status, code = 410, 41001
 
 
+class Misdirected(ExtError):
+    """A request that another server sent here for a third one: one of them tells a wrong address.
+
+    Cure: give each of several servers an address of its own; `fate-ext check` says which is wrong
+    Seen: download
+    """
+
+    status, code = 421, 42101
+
+
 class UploadTooLarge(ExtError):
     """More bytes or more IDs than the settings allow.
 
@@ -363,6 +373,16 @@ class NoAnswerYet(ExtError):
     """
 
     status, code = 503, 50303
+
+
+class ServerGone(ExtError):
+    """What is asked for lies with a server that shows no life.
+
+    Cure: start that server again, or run the FATE job again
+    Seen: download
+    """
+
+    status, code = 503, 50304
 
 
 class DiskFull(ExtError):

@@ -11,6 +11,7 @@ from fate_ext_plugin import __version__
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.errors import ExtError
 from fate_ext_plugin.feature.job import FAILED, SUCCESS, Job
+from fate_ext_plugin.feature.servers import Servers
 from fate_ext_plugin.readiness import Readiness
 from fate_ext_plugin.watch import Watch
 
@@ -38,6 +39,7 @@ class Sources:
     held: Callable[[], int]
     disk: Callable[[], Tuple[int, int, int]]
     min_free_bytes: int
+    servers: Servers
     trails: Mapping[Tuple[str, ...], AuditTrail]
 
 
@@ -97,6 +99,8 @@ class _State:
         yield _gauges("fate_ext_ready", "Whether a part of the server can be used.", "check", {
             name: float(passes) for name, passes in sources.readiness.states().items()})
         yield GaugeMetricFamily("fate_ext_held_queries", "Queries that are held until their job ends.", sources.held())
+        yield _gauges("fate_ext_servers", "Servers on this one's database, as it sees them.", "state", {
+            "alive": len(sources.servers.living()), "gone": len(sources.servers.gone())})
         yield from self._decisions()
         for watched in (self._jobs, self._space):
             try:

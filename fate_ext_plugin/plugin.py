@@ -1,12 +1,12 @@
 """Puts the pieces together: host and settings in, a blueprint and running threads out."""
 import ipaddress
 import logging
-import shutil
 import threading
 from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
 from flask import Blueprint
 
+from fate_ext_plugin import __version__
 from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.authentication_app import add_authentication_services
 from fate_ext_plugin.apps.feature_app import add_feature_services
@@ -18,14 +18,16 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.job import Jobs
 from fate_ext_plugin.feature.runner import Runner
+from fate_ext_plugin.feature.servers import Server, Servers
 from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.feature.tokens import shared_secret
 from fate_ext_plugin.fence import LOOPBACK, Fence
 from fate_ext_plugin.host import Host
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.opened import open_permission
 from fate_ext_plugin.readiness import Readiness
-from fate_ext_plugin.settings import Settings
+from fate_ext_plugin.settings import Settings, fingerprints
 
 logger = logging.getLogger(__name__)
 
@@ -41,26 +43,27 @@ class Plugin:
         :param hooks: what the host's hooks need; each raises where it can't be opened.
         :raises ExtError: settings, folder, database or keys can't be used; nothing runs then."""
         self.settings, self.host = settings, host
-        self.storage = Storage(settings.data_dir, settings.min_free_bytes)
+        self.storage = Storage(settings.data_dir, settings.min_free_bytes, settings.shared_dir)
         self.storage.open()
         self._lock = self.storage.lock()
         try:
-            self.fence = self._make_fence()
             migrate(host.store)
+            self.fence = self._make_fence()
             self.authentication = (authentication or self._open_authentication)() if settings.authentication else None
             self.permission = (permission or self._open_permission)() if settings.permission else None
             self.jobs = Jobs(host.store)
             self._board = Board(settings.max_held_queries)
             self._metrics = _new_metrics() if settings.metrics else None
             self._owner = owner = self.storage.instance_id()
+            self.servers = Servers(host.store, self._own_server(), settings.server_timeout_seconds)
             self.runner = Runner(
-                self.jobs, self.storage, settings.views, self._board, owner,
+                self.jobs, self.storage, settings.views, self._board, owner, self.servers,
                 concurrent=settings.concurrent_jobs, threads=settings.job_threads,
                 memory_bytes=settings.job_memory_mb * 2**20, timeout=settings.job_timeout_seconds,
                 retention=settings.result_retention_seconds, history=settings.job_history_days * 86400.0,
                 on_end=self._metrics and self._metrics.job_ended)
             self.service = FeatureService(
-                settings, self.jobs, self.storage, self.runner, self._board, owner, host.fate_job_running,
+                settings, self.jobs, self.storage, self.runner, self._board, owner, self.servers, host.fate_job_running,
                 self._metrics and self._metrics.upload)
             self.readiness = Readiness(self._checks(hooks))
         except BaseException:
@@ -86,7 +89,7 @@ class Plugin:
     def _checks(self, hooks: Iterable[Callable[[], object]]) -> Dict[str, Callable[[], object]]:
         """What must be usable for this server to be ready."""
         checks: Dict[str, Callable[[], object]] = {
-            "database": self.jobs.count_waiting, "disk": lambda: self.storage.require_space(0),
+            "database": lambda: self.jobs.count_waiting(self._owner), "disk": lambda: self.storage.require_space(0),
             "runner": self.runner.require_alive, "hooks": lambda: [opened() for opened in hooks]}
         if self.authentication:
             checks["authentication"] = self.authentication.require_usable
@@ -105,7 +108,7 @@ class Plugin:
         metrics.look_at(Sources(
             self.readiness,
             queue=lambda: Queue(self.jobs.count_by_status(self._owner), self.jobs.longest_wait(self._owner)),
-            held=lambda: self._board.held, disk=lambda: shutil.disk_usage(self.settings.data_dir),
+            held=lambda: self._board.held, disk=self.storage.disk_usage, servers=self.servers,
             min_free_bytes=self.settings.min_free_bytes, trails=trails))
 
     def _open_authentication(self) -> Authentication:
@@ -134,7 +137,12 @@ class Plugin:
     def _make_fence(self) -> Fence:
         own = [ipaddress.ip_network(address) for address in self.host.own_addresses()]
         allowed = (*LOOPBACK, *own, *self.settings.allowed_networks)
-        return Fence(self.storage.secret(), allowed, self.settings.trusted_proxies)
+        return Fence(shared_secret(self.host.store, self.storage), allowed, self.settings.trusted_proxies)
+
+    def _own_server(self) -> Server:
+        host, port = self.host.own_address
+        return Server(self._owner, f"http://{f'[{host}]' if ':' in host else host}:{port}", __version__,
+                      self.storage.files_id(), fingerprints(self.settings))
 
 
 def _new_metrics() -> Any:

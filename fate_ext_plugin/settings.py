@@ -1,6 +1,8 @@
 """The plugin's settings as one frozen object, and the way there from YAML."""
+import hashlib
 import os
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
@@ -13,6 +15,11 @@ from fate_ext_plugin.private_file import require_private
 
 SECTION = "fate_ext_plugin"
 SQLITE = "sqlite:///"
+# Beside views: what several servers of one database should agree in.
+ALIKE = ("server_name", "verify_job", "max_upload_bytes", "max_ids", "header_names", "default_view", "authentication",
+         "permission", "result_retention_seconds", "job_history_days", "server_timeout_seconds")
+# What Python shows of an object that has nothing else to say.
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,12 @@ class Listen:
     host: str = "127.0.0.1"
     port: int = 9390
     public_host: Optional[str] = None
+    public_port: Optional[int] = None
+
+    @property
+    def public(self) -> Tuple[str, int]:
+        """Host and port under which FATE Flow reaches it."""
+        return self.public_host or self.host, self.public_port or self.port
 
 
 @dataclass(frozen=True)
@@ -100,10 +113,12 @@ class Settings:
     job_timeout_seconds: int
     result_retention_seconds: int
     job_history_days: int
+    server_timeout_seconds: int
     long_poll_seconds: float
     max_held_queries: int
     gzip: bool
     metrics: bool
+    shared_dir: Optional[Path] = None
     default_view: Optional[str] = None
     authentication: Optional[AuthenticationSettings] = None
     permission: Optional[PermissionSettings] = None
@@ -135,6 +150,18 @@ def parse_settings(section: Any, start: Path) -> Settings:
     finally:
         base_dir.reset(token)
     return settings
+
+
+def fingerprints(settings: Settings) -> Dict[str, str]:
+    """Of what should be the same on all servers of a database, each view apart, by its name."""
+    found = {name: repr(getattr(settings, name)) for name in ALIKE}
+    if settings.authentication:
+        found["authentication"] = repr(replace(settings.authentication, master_key_file=Path(), master_key_env=None))
+    for name, view in settings.views.items():
+        found[f"views.{name}"] = f"{type(view.source).__name__} {sorted(view.source.options.items())} " + str(
+            {key: value for key, value in vars(view).items() if key != "source"})
+    return {name: hashlib.sha256(ADDRESS.sub("", text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            for name, text in found.items()}
 
 
 class ServiceConf:

@@ -2,6 +2,7 @@
 import json
 import zlib
 from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple, Union
+from urllib.parse import urlencode
 
 from flask import Response, jsonify, request, stream_with_context
 from werkzeug.datastructures import MultiDict
@@ -11,7 +12,7 @@ from fate_ext_plugin.apps.upload_body import open_document, read_chunks, request
 from fate_ext_plugin.errors import DatabaseUnavailable, HttpVersionTooOld, InvalidRequestBody, JobCanceled, UnknownJob
 from fate_ext_plugin.feature import job as states
 from fate_ext_plugin.feature.job import Job
-from fate_ext_plugin.feature.service import FeatureService, Result
+from fate_ext_plugin.feature.service import Elsewhere, FeatureService, Result
 from fate_ext_plugin.schema.feature import (
     MAX_REQUEST_BODY,
     DownloadRequest,
@@ -27,6 +28,8 @@ DOWNLOAD_CHUNK_BYTES = 1 << 18
 BEAT_SECONDS = 20.0
 # ApiReader polls for 12 hours at most, so nobody waits longer.
 MAX_WAIT_SECONDS = 43200.0
+# In a url that one server gives for another: the one that it means.
+SENT_TO = "server"
 # How a body without a length is sent: by the server, or framed by us where it can't.
 Frame = Callable[[Iterable[bytes]], Iterable[bytes]]
 
@@ -50,7 +53,9 @@ def add_feature_services(
     def download() -> Any:
         _require_chunks()
         body = load_json(DownloadRequest, request_body_of(request, MultiDict()), "requestBody")
-        result = service.result(body["jobId"], body.get("sign"))
+        result = service.result(body["jobId"], body.get("sign"), request.args.get(SENT_TO))
+        if isinstance(result, Elsewhere):
+            return _redirect(result)
         response = Response(mimetype="text/csv")
         blocks = _blocks(result)
         if gzip and request.accept_encodings["gzip"] > 0:
@@ -156,6 +161,14 @@ def _blocks(result: Result) -> Iterator[bytes]:
                 raise OSError("the result file is shorter than it was")
             left -= len(block)
             yield block
+
+
+def _redirect(place: Elsewhere) -> Response:
+    """To the server that has the result, with all that the caller sent, its token too: requests follows a 307 with the
+    same method, whichever the registry names."""
+    arguments = urlencode([*request.args.items(multi=True), (SENT_TO, place.instance)])
+    return Response(status=307, headers={
+        "Location": f"{place.address}{request.path}?{arguments}", "Cache-Control": "no-store"})
 
 
 def _compressed(blocks: Iterator[bytes]) -> Iterator[bytes]:

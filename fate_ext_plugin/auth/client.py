@@ -2,6 +2,7 @@
 import time
 from dataclasses import replace
 from typing import Callable, List, Optional, Tuple
+from zlib import crc32
 
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.auth.clients import Client, Clients
@@ -137,4 +138,4 @@ def _guess(request: ClientRequest) -> Optional[Tuple[str, int]]:
         return None
     # Of IPv6 the network, for one host has 2**64 addresses.
     host = str(address) if address.version == 4 else address.exploded[:19]
-    return host, hash(request.headers.get("app-key")) % KEY_BUCKETS
+    return host, crc32(request.headers.get("app-key", "").encode("utf-8", "surrogatepass")) % KEY_BUCKETS

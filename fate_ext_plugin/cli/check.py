@@ -9,9 +9,9 @@ from peewee import MySQLDatabase
 
 from fate_ext_plugin.cli.check_flow import flow_tests
 from fate_ext_plugin.cli.check_hooks import hook_tests
-from fate_ext_plugin.cli.findings import Findings, Test, Tests
+from fate_ext_plugin.cli.findings import Doubtful, Findings, Test, Tests
 from fate_ext_plugin.db.base import Store, date_of, now_ms
-from fate_ext_plugin.errors import DiskFull, ExtError, InvalidSettings
+from fate_ext_plugin.errors import DatabaseUnavailable, DiskFull, ExtError, InvalidSettings
 from fate_ext_plugin.fence import Fence
 from fate_ext_plugin.registration import MAX_URL, service_uris, services_of
 from fate_ext_plugin.settings import ServiceConf, Settings, fate_base
@@ -30,6 +30,7 @@ def checks(settings: Settings, conf: Path, flow: Optional[str] = None) -> Iterat
     service_conf, base = ServiceConf(conf), fate_base(conf)
     tests: Tests = [("disk", partial(disk, settings)), ("database", partial(database, settings, conf)),
                     ("registry", partial(registry, settings, service_conf))]
+    tests.append(("servers", partial(servers, settings, conf)))
     if settings.authentication:
         tests += [("clients", partial(clients, settings, conf)), ("keys", partial(keys, settings, conf))]
     if settings.permission:
@@ -42,14 +43,19 @@ def checks(settings: Settings, conf: Path, flow: Optional[str] = None) -> Iterat
 
 
 def disk(settings: Settings) -> str:
-    folder = settings.data_dir
+    """Of data_dir, and where jobs' files are elsewhere, of that."""
+    return "; ".join(_disk(name, folder, settings.min_free_bytes) for name, folder in (
+        ("data_dir", settings.data_dir), ("shared_dir", settings.shared_dir)) if folder)
+
+
+def _disk(name: str, folder: Path, min_free_bytes: int) -> str:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InvalidSettings(f"data_dir {folder}: {existing} is no folder this user may write to.")
+        raise InvalidSettings(f"{name} {folder}: {existing} is no folder this user may write to.")
     free = shutil.disk_usage(existing).free
-    if free < settings.min_free_bytes:
+    if free < min_free_bytes:
         raise DiskFull(
-            f"The disk of data_dir has {free // 2**20} MiB free, less than min_free_bytes; every upload is refused.")
+            f"The disk of {name} has {free // 2**20} MiB free, less than min_free_bytes; every upload is refused.")
     return f"{folder}, {free // 2**20} MiB free" + ("" if folder.exists() else ", made at the first start")
 
 
@@ -79,12 +85,24 @@ def _url_column(store: Store) -> Optional[int]:
 
 def registry(settings: Settings, conf: ServiceConf) -> str:
     """Whether our urls fit into FATE Flow's columns (contract section 1)."""
-    host, port = settings.listen.public_host or settings.listen.host, settings.listen.port
+    host, port = settings.listen.public
     if fate_base(conf.path):
         host, port = (conf.get("fateflow", "nginx", key) or conf.get("fateflow", key) for key in ("host", "http_port"))
     uris = service_uris(Fence(b"any", (), ()), str(host), port, services_of(settings))
     longest = max(len(f"http://{host}:{port}{uri}") for uri in uris.values())
     return f"our urls have up to {longest} characters, of {MAX_URL}"
+
+
+def servers(settings: Settings, conf: Path) -> str:
+    from fate_ext_plugin.cli.check_servers import servers as look
+    from fate_ext_plugin.cli.database import not_made_yet, open_store
+
+    if not_made_yet(settings, conf):
+        return NOTHING_YET
+    try:
+        return _asked(lambda: look(settings, conf, open_store(conf)))
+    except DatabaseUnavailable:
+        raise Doubtful("Not looked at, since the database does not answer.") from None
 
 
 def clients(settings: Settings, conf: Path) -> str:

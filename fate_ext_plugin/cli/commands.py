@@ -75,6 +75,23 @@ def metrics_url(conf: Path) -> None:
     click.echo(f"http://{host}:{port}{service_uri(Fence(storage.secret(), (), ()), 'metrics')}")
 
 
+@cli.command("replace-tokens")
+@CONF
+def replace_tokens(conf: Path) -> None:
+    """Make the tokens in all registered urls invalid, at the next start of each server on this database.
+
+    Mounted servers register new ones then; alone, run `fate-ext register` again.
+    """
+    from fate_ext_plugin.cli.database import open_store
+    from fate_ext_plugin.db.migration import migrate
+    from fate_ext_plugin.feature.tokens import replace_secret
+
+    store = open_store(conf)
+    migrate(store)
+    replace_secret(store)
+    click.echo("There is a new secret; restart every server on this database now.")
+
+
 @cli.command()
 @CONF
 @click.option("--flow", metavar="URL", help="The FATE Flow to look at; default: the one that FILE configures, if it "

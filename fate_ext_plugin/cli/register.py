@@ -18,7 +18,7 @@ def register(settings: Settings, url: str) -> Iterator[Tuple[str, str]]:
     flow = Flow(url)
     storage = Storage(settings.data_dir, settings.min_free_bytes)
     storage.open()
-    host, port = settings.listen.public_host or settings.listen.host, settings.listen.port
+    host, port = settings.listen.public
     if host in ("0.0.0.0", "::", ""):
         raise InvalidSettings("listen.host names no address FATE Flow could call; set listen.public_host.")
     entry = registry_entry(settings, Fence(storage.secret(), (), ()), host, port)

@@ -1,4 +1,4 @@
-"""Clients, keys of sites, what is agreed with a site, and used nonces."""
+"""Clients, keys of sites, what is agreed with a site, used nonces and failed attempts."""
 from peewee import BigIntegerField, BooleanField, CharField, IntegerField, TextField
 
 from fate_ext_plugin.db.base import AnyTextField, ExtModel
@@ -48,6 +48,16 @@ class SitePolicy(ExtModel):
 
     class Meta:
         table_name = "t_ext_site_policy"
+
+
+class Failure(ExtModel):
+    """Failed attempts in a row; ``f_key`` hashes what they are counted under."""
+
+    f_key = CharField(max_length=32, primary_key=True)
+    f_count = IntegerField(default=0)
+
+    class Meta:
+        table_name = "t_ext_failure"
 
 
 class Nonce(ExtModel):

@@ -6,10 +6,11 @@ from typing import Callable, List
 
 from peewee import CharField, IntegerField
 
-from fate_ext_plugin.db.auth import Client, Nonce, SiteKey, SitePolicy
+from fate_ext_plugin.db.auth import Client, Failure, Nonce, SiteKey, SitePolicy
 from fate_ext_plugin.db.base import ExtModel, Store, create_once
 from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.db.permission import Grant, GrantJob, GrantKey, GrantUse, Revision
+from fate_ext_plugin.db.server import Secret, Server
 from fate_ext_plugin.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -39,9 +40,15 @@ def create_permission() -> None:
         model.create_table(safe=True)
 
 
+def create_servers() -> None:
+    for model in (Server, Secret, Failure):
+        model.create_table(safe=True)
+
+
 # Append only. Each step may be run again after a crash, or by two servers at once, so it must not mind.
-STEPS: List[Callable[[], None]] = [create_feature_jobs, create_authentication, create_permission]
-MODELS = [Migration, FeatureJob, Client, SiteKey, SitePolicy, Nonce, Grant, GrantKey, GrantUse, GrantJob, Revision]
+STEPS: List[Callable[[], None]] = [create_feature_jobs, create_authentication, create_permission, create_servers]
+MODELS = [Migration, FeatureJob, Client, SiteKey, SitePolicy, Nonce, Grant, GrantKey, GrantUse, GrantJob, Revision,
+          Server, Secret, Failure]
 
 
 def migrate(store: Store) -> None:

@@ -4,10 +4,13 @@
        ▲           │ │
        └───────────┘ └────► failed
     (its server died)          waiting, running ──► canceled
+
+A run is known by its job's owner and attempt: what it says counts only while both are still those of the row, so that a
+server which was taken for dead and comes back changes nothing any more.
 """
 import json
-from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
+from dataclasses import dataclass, replace
+from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Set
 
 from peewee import fn
 
@@ -83,8 +86,9 @@ class Jobs:
         condition = (FeatureJob.f_status == status) if status else (FeatureJob.f_job_id != "")
         return self._rows(condition, FeatureJob.f_create_time.desc(), limit)
 
-    def count_waiting(self) -> int:
-        return self._store.call(lambda: FeatureJob.select().where(FeatureJob.f_status == WAITING).count())
+    def count_waiting(self, owner: str) -> int:
+        return self._store.call(lambda: FeatureJob.select().where(
+            (FeatureJob.f_status == WAITING) & (FeatureJob.f_owner == owner)).count())
 
     def count_by_status(self, owner: str) -> Dict[str, int]:
         """How many jobs of this owner are in each status."""
@@ -118,53 +122,64 @@ class Jobs:
     def known(self, job_ids: List[str]) -> Set[str]:
         return set(self.statuses(job_ids))
 
-    def take(self, job: Job) -> bool:
-        """waiting → running; False where another runner was first."""
-        return self._move(job.job_id, (WAITING,), f_status=RUNNING, f_attempt=FeatureJob.f_attempt + 1,
-                          f_start_time=now_ms(), f_progress=0)
+    def take(self, job: Job) -> Optional[Job]:
+        """waiting → running; the job as it runs now, or None where another runner was first."""
+        taken = replace(job, status=RUNNING, attempt=job.attempt + 1, progress=0)
+        moved = self._move(_run_of(job), (WAITING,), f_status=RUNNING, f_attempt=taken.attempt, f_start_time=now_ms(),
+                           f_progress=0)
+        return taken if moved else None
 
-    def progress(self, job_id: str, percent: int) -> bool:
-        return self._move(job_id, (RUNNING,), f_progress=percent)
+    def progress(self, job: Job, percent: int) -> bool:
+        return self._move(_run_of(job), (RUNNING,), f_progress=percent)
 
-    def succeed(self, job_id: str, counts: Counts, result_bytes: int) -> bool:
-        return self._end(job_id, (RUNNING,), SUCCESS, f_progress=100, f_ids=counts.ids, f_matched=counts.matched,
+    def succeed(self, job: Job, counts: Counts, result_bytes: int) -> bool:
+        return self._end(_run_of(job), (RUNNING,), SUCCESS, f_progress=100, f_ids=counts.ids, f_matched=counts.matched,
                          f_missing=counts.missing, f_result_bytes=result_bytes)
 
-    def fail(self, job_id: str, error: ExtError) -> bool:
-        return self._end(job_id, ACTIVE, FAILED, f_error_code=error.code, f_error=error.message[:MAX_ERROR_LENGTH])
+    def fail(self, job: Job, error: ExtError) -> bool:
+        return self._end(_run_of(job), ACTIVE, FAILED, f_error_code=error.code,
+                         f_error=error.message[:MAX_ERROR_LENGTH])
 
     def cancel(self, job_id: str) -> bool:
-        """False where the job has ended already."""
-        return self._end(job_id, ACTIVE, CANCELED, f_error="The job was canceled by an operator of this site.")
+        """Whosever it is; False where the job has ended already."""
+        return self._end(FeatureJob.f_job_id == job_id, ACTIVE, CANCELED,
+                         f_error="The job was canceled by an operator of this site.")
 
     def expire(self, job_id: str) -> bool:
-        return self._move(job_id, (SUCCESS,), f_status=EXPIRED)
+        return self._move(FeatureJob.f_job_id == job_id, (SUCCESS,), f_status=EXPIRED)
 
     def put_back(self, job: Job) -> bool:
-        """running → waiting, for a job whose server is going down or died; it keeps ``job.attempt``."""
-        return self._move(job.job_id, (RUNNING,), f_status=WAITING, f_progress=0, f_attempt=job.attempt)
+        """running → waiting, for a job whose server is going down: this run does not count."""
+        return self._move(_run_of(job), (RUNNING,), f_status=WAITING, f_progress=0, f_attempt=job.attempt - 1)
+
+    def hand_over(self, job: Job, owner: str) -> bool:
+        """waiting, running → waiting for ``owner``: its server died, and its run counts."""
+        return self._move(_run_of(job), ACTIVE, f_status=WAITING, f_progress=0, f_owner=owner)
 
     def owned(self, owner: str, status: str) -> List[Job]:
         return self._rows((FeatureJob.f_owner == owner) & (FeatureJob.f_status == status))
 
-    def ended_before(self, owner: str, status: str, time_ms: int) -> List[Job]:
-        return self._rows((FeatureJob.f_owner == owner) & (FeatureJob.f_status == status)
+    def active_of(self, owners: Collection[str]) -> List[Job]:
+        return self._rows(FeatureJob.f_owner.in_(tuple(owners)) & FeatureJob.f_status.in_(ACTIVE))
+
+    def ended_before(self, owners: Collection[str], status: str, time_ms: int) -> List[Job]:
+        return self._rows(FeatureJob.f_owner.in_(tuple(owners)) & (FeatureJob.f_status == status)
                           & (FeatureJob.f_end_time < time_ms))
 
-    def forget_ended_before(self, owner: str, time_ms: int) -> int:
+    def forget_ended_before(self, owners: Collection[str], time_ms: int) -> int:
         """Delete rows of jobs that left nothing on disk."""
         return self._store.call(lambda: FeatureJob.delete().where(
-            (FeatureJob.f_owner == owner) & FeatureJob.f_status.in_((FAILED, CANCELED, EXPIRED))
+            FeatureJob.f_owner.in_(tuple(owners)) & FeatureJob.f_status.in_((FAILED, CANCELED, EXPIRED))
             & (FeatureJob.f_end_time < time_ms)).execute())
 
-    def _end(self, job_id: str, sources: Iterable[str], status: str, **values: Any) -> bool:
+    def _end(self, which: Any, sources: Iterable[str], status: str, **values: Any) -> bool:
         now = now_ms()
-        return self._move(job_id, sources, f_status=status, f_end_time=now,
+        return self._move(which, sources, f_status=status, f_end_time=now,
                           f_elapsed=now - FeatureJob.f_create_time, **values)
 
-    def _move(self, job_id: str, sources: Iterable[str], **values: Any) -> bool:
+    def _move(self, which: Any, sources: Iterable[str], **values: Any) -> bool:
         return bool(self._store.call(lambda: FeatureJob.change(**values).where(
-            (FeatureJob.f_job_id == job_id) & FeatureJob.f_status.in_(tuple(sources))).execute()))
+            which & FeatureJob.f_status.in_(tuple(sources))).execute()))
 
     def _rows(self, condition: Any, order: Any = None, limit: Optional[int] = None) -> List[Job]:
         query = FeatureJob.select().where(condition)
@@ -173,6 +188,12 @@ class Jobs:
         if limit is not None:
             query = query.limit(limit)
         return self._store.call(lambda: [_job(row) for row in query])
+
+
+def _run_of(job: Job) -> Any:
+    """The job's row, unless another run has begun."""
+    return ((FeatureJob.f_job_id == job.job_id) & (FeatureJob.f_owner == job.owner)
+            & (FeatureJob.f_attempt == job.attempt))
 
 
 def _job(row: FeatureJob) -> Job:

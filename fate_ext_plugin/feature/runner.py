@@ -1,17 +1,17 @@
 """Runs waiting jobs, each in a child process, and keeps house."""
 import logging
-import os
 import threading
 import time
 from contextlib import suppress
 from typing import Callable, Dict, Mapping, Optional
 
 from fate_ext_plugin.db.base import now_ms
-from fate_ext_plugin.errors import DatabaseUnavailable, ExtError, NotReady, WorkerError
+from fate_ext_plugin.errors import DatabaseUnavailable, ExtError, NotReady, UnknownJob, WorkerError
 from fate_ext_plugin.feature import job as states
 from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.child import Child, Stopped
 from fate_ext_plugin.feature.job import MAX_ATTEMPTS, Job, Jobs
+from fate_ext_plugin.feature.servers import Servers
 from fate_ext_plugin.feature.source import Workspace
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.feature.view import View
@@ -26,15 +26,17 @@ ORPHAN_SECONDS = 3600.0
 
 
 class Runner:
-    """One a server. All its jobs are this ``owner``'s: their files lie in this server's data_dir."""
+    """One a server. All its jobs are this ``owner``'s; those of servers that are gone become so, where it sees their
+    files."""
 
     def __init__(
-        self, jobs: Jobs, storage: Storage, views: Mapping[str, View], board: Board, owner: str, *,
+        self, jobs: Jobs, storage: Storage, views: Mapping[str, View], board: Board, owner: str, servers: Servers, *,
         concurrent: int, threads: int, memory_bytes: int, timeout: float, retention: float, history: float,
         on_end: Optional[Callable[[Job], None]] = None,
     ) -> None:
         """:param on_end: is given each job that ran here, when it has ended."""
         self._jobs, self._storage, self._views, self._board, self._owner = jobs, storage, views, board, owner
+        self._servers = servers
         self._concurrent, self._threads, self._memory_bytes = concurrent, threads, memory_bytes
         self._timeout, self._retention, self._history, self._on_end = timeout, retention, history, on_end
         self._wake = threading.Event()
@@ -44,14 +46,19 @@ class Runner:
         self._threads_of_jobs: Dict[str, threading.Thread] = {}
         self._spare: Optional[Child] = None
         self._dispatcher = threading.Thread(target=self._dispatch, name="fate-ext-runner", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name="fate-ext-servers", daemon=True)
 
     def start(self) -> None:
         """Take up what a predecessor left behind, then begin. Call while owning the storage's lock."""
+        self._servers.join()
+        self._servers.look()
         self._storage.clear_incoming()
-        self._tidy(0.0)
+        if self._servers.mates() == [self._owner]:
+            self._tidy(0.0)
         for job in self._jobs.owned(self._owner, states.RUNNING):
             self._retry(job)
         self._dispatcher.start()
+        self._watcher.start()
 
     def stop(self) -> None:
         """Put running jobs back and end their processes; queries that are held say that their jobs go on."""
@@ -120,8 +127,9 @@ class Runner:
             job = self._jobs.next_waiting(self._owner)
             if job is None:
                 return
-            if self._jobs.take(job):
-                self._begin(job)
+            taken = self._jobs.take(job)
+            if taken:
+                self._begin(taken)
 
     def _begin(self, job: Job) -> None:
         stop = threading.Event()
@@ -137,18 +145,19 @@ class Runner:
             raise
 
     def _look_around(self) -> None:
-        """Learn what other processes did: jobs canceled or ended elsewhere, and a row whose runner is gone."""
+        """Learn what other processes did: jobs canceled, ended or taken over; and a row whose runner is gone."""
         with self._lock:
             running = dict(self._running)
-        watched = set(self._board.watched()) | set(running)
+        watched = set(self._board.watched())
         statuses = self._jobs.statuses(watched)
         self._board.announce(name for name in watched if statuses.get(name) not in states.ACTIVE)
+        ours = {job.job_id: job for job in self._jobs.owned(self._owner, states.RUNNING)}
         for job_id, stop in running.items():
-            if statuses.get(job_id) != states.RUNNING:
+            if job_id not in ours:
                 stop.set()
-        for job in self._jobs.owned(self._owner, states.RUNNING):
+        for job_id, job in ours.items():
             # A take() whose answer was lost with its connection.
-            if job.job_id not in self._running and job.job_id not in running:
+            if job_id not in self._running and job_id not in running:
                 self._retry(job)
         with self._lock:
             if self._spare and time.monotonic() - self._spare.started > SPARE_SECONDS:
@@ -156,23 +165,54 @@ class Runner:
                 self._spare = None
 
     def clean(self) -> None:
-        """The janitor: expire results, forget old rows, remove files that no row knows."""
-        before = now_ms() - int(self._retention * 1000)
-        for job in self._jobs.ended_before(self._owner, states.SUCCESS, before):
+        """The janitor, one for all servers that see the same files: expire results, forget old rows, remove files that
+        no row knows."""
+        if not self._servers.leads():
+            return
+        mates, old = self._servers.mates(), now_ms() - int(self._history * 1000)
+        for job in self._jobs.ended_before(mates, states.SUCCESS, now_ms() - int(self._retention * 1000)):
             if self._jobs.expire(job.job_id):
                 self._storage.forget(job.job_id)
-        self._jobs.forget_ended_before(self._owner, now_ms() - int(self._history * 1000))
+        self._jobs.forget_ended_before(mates, old)
+        self._servers.forget(old)
         self._tidy(ORPHAN_SECONDS)
 
     def _tidy(self, orphan_seconds: float) -> None:
         """Delete what a job left that ended while nobody looked: before a kill, or canceled as it waited."""
         for job_id, status in self._jobs.statuses(self._storage.stored_jobs()).items():
             if status == states.SUCCESS:
-                self._storage.clear_work(job_id)
+                if self._storage.has_work(job_id):
+                    self._storage.clear_work(job_id, self._jobs.get(job_id).attempt)
             elif status not in states.ACTIVE:
                 self._storage.forget(job_id)
         for name in self._storage.remove_orphans(self._jobs.known, orphan_seconds):
             logger.info("removed files of unknown job %s", name)
+
+    # -- the thread that watches the other servers ------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(self._servers.beat_seconds):
+            try:
+                self._servers.beat()
+                self._servers.look()
+                self._take_over()
+            except Exception as error:
+                logger.error("servers: %s: %s", type(error).__name__, error)
+
+    def _take_over(self) -> None:
+        """Jobs of servers that are gone run here, where this server sees their files; otherwise they fail."""
+        gone = self._servers.gone()
+        if not gone:
+            return
+        mates = self._servers.mates()
+        for job in self._jobs.active_of(gone):
+            if job.owner in mates:
+                self._retry(job)
+            else:
+                self._fail(job, WorkerError(
+                    "The server that has the job's files shows no life (server_timeout_seconds); run the FATE job "
+                    "again."))
+        self._wake.set()
 
     # -- a job's thread --------------------------------------------------------------------------------------------
 
@@ -195,7 +235,7 @@ class Runner:
     def _tell_end(self, job_id: str) -> None:
         if self._on_end is not None:
             job = self._jobs.get(job_id)
-            if not job.active:
+            if not job.active and job.owner == self._owner:
                 self._on_end(job)
 
     def _attempt(self, job: Job, stop: threading.Event) -> None:
@@ -203,9 +243,8 @@ class Runner:
         try:
             self._join(job, stop)
         except Stopped:
-            # Put back as it was before this run, which does not count.
             if not (self._stopping.is_set() and self._jobs.put_back(job)):
-                self._storage.forget(job.job_id)
+                self._leave(job)
         except DatabaseUnavailable:
             raise
         except ExtError as error:
@@ -218,20 +257,32 @@ class Runner:
         view = self._views.get(job.view)
         if view is None:
             raise WorkerError(f"The view {job.view!r} is no longer configured.")
-        scratch = self._storage.new_scratch(job.job_id)
-        part = self._storage.result_part(job.job_id)
+        result = self._storage.result(job.job_id, job.attempt)
         work = Workspace(
-            ids_path=self._storage.ids(job.job_id), result_path=part, scratch=scratch, id_name=job.id_name,
-            threads=self._threads, memory_bytes=self._memory_bytes)
+            ids_path=self._storage.ids(job.job_id), result_path=result,
+            scratch=self._storage.new_scratch(job.job_id, job.attempt), id_name=job.id_name, threads=self._threads,
+            memory_bytes=self._memory_bytes)
         counts = self._take_child().run(
             Task(view.source, view.join(job.request), work), self._timeout, self._progress_of(job), stop.is_set)
-        result = self._storage.result(job.job_id)
-        os.replace(part, result)
-        self._jobs.succeed(job.job_id, counts, result.stat().st_size)
-        if self._jobs.get(job.job_id).status == states.SUCCESS:
-            self._storage.clear_work(job.job_id)
-        else:
-            self._storage.forget(job.job_id)  # canceled in the last moment
+        self._jobs.succeed(job, counts, result.stat().st_size)
+        self._leave(job)
+
+    def _leave(self, job: Job) -> None:
+        """Delete what a run leaves behind that has ended: of one that lost its job, nothing of another run's."""
+        try:
+            row = self._jobs.get(job.job_id)
+        except UnknownJob:
+            self._storage.forget(job.job_id)
+            return
+        try:
+            if row.status == states.SUCCESS and (row.owner, row.attempt) == (job.owner, job.attempt):
+                self._storage.clear_work(job.job_id, job.attempt)
+            elif row.active or row.status == states.SUCCESS:
+                self._storage.clear_attempt(job.job_id, job.attempt)
+            else:
+                self._storage.forget(job.job_id)
+        except OSError as error:
+            logger.error("job %s: its files are left to the janitor: %s", job.job_id, error)
 
     def _progress_of(self, job: Job) -> Callable[[int], None]:
         last = [0.0, 0.0]
@@ -241,7 +292,7 @@ class Runner:
             if percent > last[0] and now - last[1] >= 1.0:
                 last[:] = percent, now
                 with suppress(DatabaseUnavailable):  # no reason to fail the job
-                    self._jobs.progress(job.job_id, percent)
+                    self._jobs.progress(job, percent)
         return progress
 
     def _take_child(self) -> Child:
@@ -264,16 +315,16 @@ class Runner:
 
     def _fail(self, job: Job, error: ExtError) -> None:
         logger.error("job %s of view %s failed: %s", job.job_id, job.view, error.message)
-        # One that ended otherwise meanwhile keeps its files: a result that was promised stays.
-        if self._jobs.fail(job.job_id, error) or self._jobs.get(job.job_id).status != states.SUCCESS:
-            self._storage.forget(job.job_id)
+        self._jobs.fail(job, error)
+        self._leave(job)
 
     def _retry(self, job: Job) -> None:
-        """A job that was running when its server died."""
+        """A job of a server that died, this one or another."""
         if job.attempt >= MAX_ATTEMPTS:
             self._fail(job, WorkerError(f"The server ended {job.attempt} times while it ran this job."))
         elif not self._storage.ids(job.job_id).exists():
             self._fail(job, WorkerError("The job's ID file is gone."))
         else:
-            logger.warning("job %s: its server ended while it ran; it waits again", job.job_id)
-            self._jobs.put_back(job)
+            logger.warning("job %s: its server ended; it waits %s", job.job_id,
+                           "again" if job.owner == self._owner else "here now")
+            self._jobs.hand_over(job, self._owner)

@@ -4,14 +4,16 @@ import hmac
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optional
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optional, Union
 
 from fate_ext_plugin.errors import (
     FateJobNotRunning,
     InvalidIdFile,
     InvalidSign,
+    Misdirected,
     ResultExpired,
     ResultNotReady,
+    ServerGone,
     TooManyJobs,
     UploadTooLarge,
 )
@@ -20,6 +22,7 @@ from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.id_file import IdFile
 from fate_ext_plugin.feature.job import Job, Jobs
 from fate_ext_plugin.feature.runner import Runner
+from fate_ext_plugin.feature.servers import Servers
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.feature.view import choose_view
 from fate_ext_plugin.settings import Settings
@@ -38,16 +41,25 @@ class Result:
     size: int
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """A result that lies with another server, by its ``instance``, which is reached at ``address``."""
+
+    instance: str
+    address: str
+
+
 class FeatureService:
     """Upload, query and download, as FATE Flow's ApiReader means them (contract sections 1 and 2)."""
 
     def __init__(
         self, settings: Settings, jobs: Jobs, storage: Storage, runner: Runner, board: Board, owner: str,
-        fate_job_running: FateJobRunning, on_upload: Optional[Callable[[int], None]] = None,
+        servers: Servers, fate_job_running: FateJobRunning, on_upload: Optional[Callable[[int], None]] = None,
     ) -> None:
         """:param on_upload: is told the bytes of each ID file that is accepted."""
         self._settings, self._jobs, self._storage, self._runner = settings, jobs, storage, runner
-        self._board, self._owner, self._fate_job_running = board, owner, fate_job_running
+        self._board, self._owner, self._servers = board, owner, servers
+        self._fate_job_running = fate_job_running
         self._on_upload = on_upload
 
     def upload(self, body: Mapping[str, Any], length: Optional[int], chunks: Iterable[bytes]) -> str:
@@ -63,7 +75,7 @@ class FeatureService:
         join = view.join(body)
         view.source.check(join)
         self._check_fate_job(body.get("job_id"))
-        if self._jobs.count_waiting() >= self._settings.max_waiting_jobs:
+        if self._jobs.count_waiting(self._owner) >= self._settings.max_waiting_jobs:
             raise TooManyJobs(
                 f"{self._settings.max_waiting_jobs} jobs are waiting already (max_waiting_jobs); try again later.")
         if length is not None:
@@ -120,11 +132,13 @@ class FeatureService:
                     return
                 ended.wait(min(beat, left))
 
-    def result(self, job_id: str, sign: Optional[str]) -> Result:
-        """Open the feature file.
+    def result(self, job_id: str, sign: Optional[str], sent_to: Optional[str] = None) -> Union[Result, Elsewhere]:
+        """Open the feature file, or say who has it.
 
+        :param sent_to: the server that another one said has it.
         :raises InvalidSign: ``sign`` is given and wrong.
         :raises UnknownJob, ResultNotReady, ResultExpired: there is no file, and why.
+        :raises ServerGone, Misdirected: its server can't be reached.
         """
         check_sign(job_id, sign)
         job = self._jobs.get(job_id)
@@ -133,11 +147,25 @@ class FeatureService:
         if job.status != states.SUCCESS:
             reason = f" {job.error}" if job.error else ""
             raise ResultNotReady(f"The feature job is {job.status}, so there is nothing to download.{reason}")
+        if job.owner not in self._servers.mates():
+            return self._elsewhere(job.owner, sent_to)
         try:
-            file = open(self._storage.result(job_id), "rb", buffering=0)  # noqa: SIM115 - the caller closes it
+            file = open(self._storage.result(job_id, job.attempt), "rb", buffering=0)  # noqa: SIM115 - the caller closes it
         except FileNotFoundError:
             raise ResultExpired("The result is no longer on disk; run the FATE job again.") from None
         return Result(file, int(job.result_bytes or 0))
+
+    def _elsewhere(self, owner: str, sent_to: Optional[str]) -> Elsewhere:
+        server = self._servers.find(owner)
+        if server is None or owner in self._servers.gone():
+            raise ServerGone(
+                f"The result lies with the server {server.address if server else owner}, which shows no life; start it "
+                "again, or run the FATE job again.")
+        if sent_to is not None:
+            raise Misdirected(
+                f"This is not the server that has the result, though {server.address} should lead to it; give each "
+                "server an address of its own (fateflow.host, or listen.host where it runs alone).")
+        return Elsewhere(owner, server.address)
 
     def _check_fate_job(self, fate_job_id: Optional[str]) -> None:
         if not self._settings.verify_job:

@@ -1,8 +1,8 @@
-"""Files on local disk. A name is always a job ID of ours, never anything a caller said.
+"""Files on disk. A name is always a job ID of ours, never anything a caller said.
 
 ``incoming/<job>``  an upload that still streams in
 ``jobs/<job>/ids``  its ID file, from acceptance to the job's end
-``jobs/<job>/result``  the feature file, until it expires (``result.part`` while it is written)
+``jobs/<job>/result.<attempt>``  the feature file of the attempt that the job's row names, until it expires
 """
 import errno
 import fcntl
@@ -12,7 +12,7 @@ import shutil
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Callable, Iterator, List, Set
+from typing import BinaryIO, Callable, Iterator, List, Optional, Set, Tuple
 
 from fate_ext_plugin.errors import DiskFull, InvalidSettings
 from fate_ext_plugin.private_file import require_private
@@ -23,13 +23,16 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Storage:
-    """The folder ``data_dir``; one server process owns it at a time."""
+    """The folder ``data_dir``; one server process owns it at a time.
 
-    def __init__(self, root: Path, min_free_bytes: int) -> None:
-        self._root = root
+    :param shared: where jobs' files are instead, for all servers that name it.
+    """
+
+    def __init__(self, root: Path, min_free_bytes: int, shared: Optional[Path] = None) -> None:
+        self._root, self._shared = root, shared
         self._min_free_bytes = min_free_bytes
         self._incoming = root / "incoming"
-        self._jobs = root / "jobs"
+        self._jobs = (shared or root) / "jobs"
 
     def open(self) -> None:
         """Create the folders, readable by us alone.
@@ -37,13 +40,19 @@ class Storage:
         :raises InvalidSettings: the folder can't be created or written.
         """
         try:
-            for folder in (self._root, self._incoming, self._jobs):
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._shared:
+                self._shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # An upload is renamed into place, so it must come in on the same disk.
+                self._incoming = self._shared / "incoming" / self.instance_id()
+            for folder in (self._incoming, self._jobs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             probe = self._incoming / f".probe-{secrets.token_hex(4)}"
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise InvalidSettings(f"data_dir {self._root} can't be written: {error.strerror}.") from None
+            where = f"data_dir {self._root}" + (f" or shared_dir {self._shared}" if self._shared else "")
+            raise InvalidSettings(f"{where} can't be written: {error.strerror}.") from None
 
     def lock(self) -> BinaryIO:
         """Own the folder until the file returned is closed or the process ends.
@@ -85,14 +94,21 @@ class Storage:
             raise InvalidSettings(f"{path} is damaged; delete it and restart, then register again.")
         return secret
 
+    def keep_secret(self, secret: bytes) -> None:
+        """Keep that one from now on."""
+        new = self._root / "secret.new"
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(secret)
+        os.replace(new, self._root / "secret")
+
     def instance_id(self) -> str:
-        """This data_dir's name in the database: it owns the jobs whose files are here."""
-        path = self._root / "instance"
-        if not path.exists():
-            new = path.with_name("instance.new")
-            new.write_text(secrets.token_hex(8), "ascii")
-            os.replace(new, path)  # never half of it
-        return path.read_text("ascii").strip()
+        """This data_dir's name in the database: the server's that owns it."""
+        return _name_in(self._root / "instance")
+
+    def files_id(self) -> str:
+        """The name of the folder where jobs' files are; servers with the same one see the same files."""
+        return _name_in(self._shared / "folder") if self._shared else self.instance_id()
 
     @contextmanager
     def receive(self, job_id: str) -> Iterator[BinaryIO]:
@@ -115,11 +131,15 @@ class Storage:
 
     def require_space(self, more: int) -> None:
         """Raise :class:`DiskFull` where ``more`` bytes would not leave the configured space free."""
-        free = shutil.disk_usage(self._root).free
+        free = self.disk_usage()[2]
         if free - more < self._min_free_bytes:
             raise DiskFull(
                 f"The disk of data_dir has {free // 2**20} MiB free, which is too little for this request; "
                 "free space there, or lower min_free_bytes.")
+
+    def disk_usage(self) -> Tuple[int, int, int]:
+        """Total, used and free bytes of the disk where jobs' files are."""
+        return shutil.disk_usage(self._jobs)
 
     def job_folder(self, job_id: str) -> Path:
         return self._jobs / job_id
@@ -127,25 +147,36 @@ class Storage:
     def ids(self, job_id: str) -> Path:
         return self._jobs / job_id / "ids"
 
-    def result(self, job_id: str) -> Path:
-        return self._jobs / job_id / "result"
+    def result(self, job_id: str, attempt: int) -> Path:
+        return self._jobs / job_id / f"result.{attempt}"
 
-    def result_part(self, job_id: str) -> Path:
-        return self._jobs / job_id / "result.part"
+    def scratch(self, job_id: str, attempt: int) -> Path:
+        return self._jobs / job_id / f"scratch.{attempt}"
 
-    def scratch(self, job_id: str) -> Path:
-        return self._jobs / job_id / "scratch"
+    def has_work(self, job_id: str) -> bool:
+        """Whether there is more than one result."""
+        with suppress(FileNotFoundError):
+            return len(os.listdir(self.job_folder(job_id))) > 1
+        return False
 
-    def clear_work(self, job_id: str) -> None:
-        """Delete what an ended job no longer needs: all but the result."""
-        self.ids(job_id).unlink(missing_ok=True)
-        shutil.rmtree(self.scratch(job_id), ignore_errors=True)
+    def clear_work(self, job_id: str, attempt: int) -> None:
+        """Delete what an ended job no longer needs: all but the result of its last attempt."""
+        result = self.result(job_id, attempt)
+        with suppress(FileNotFoundError):
+            for path in self.job_folder(job_id).iterdir():
+                if path != result:
+                    _remove(path)
 
-    def new_scratch(self, job_id: str) -> Path:
-        """An empty folder; a killed attempt's leftovers go."""
-        scratch = self.scratch(job_id)
-        shutil.rmtree(scratch, ignore_errors=True)
-        self.result_part(job_id).unlink(missing_ok=True)
+    def clear_attempt(self, job_id: str, attempt: int) -> None:
+        """Delete what one attempt leaves that came to nothing."""
+        for path in (self.result(job_id, attempt), self.scratch(job_id, attempt)):
+            _remove(path)
+
+    def new_scratch(self, job_id: str, attempt: int) -> Path:
+        """An empty folder; leftovers of attempts before go, but nothing of one that began since."""
+        for before in range(1, attempt + 1):
+            self.clear_attempt(job_id, before)
+        scratch = self.scratch(job_id, attempt)
         scratch.mkdir(mode=0o700)
         return scratch
 
@@ -178,6 +209,28 @@ class Storage:
         for job_id in orphans:
             self.forget(job_id)
         return orphans
+
+
+def _name_in(path: Path) -> str:
+    """The name that a file holds, made once, also by several servers at once."""
+    if not path.exists():
+        new = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        new.write_text(secrets.token_hex(8), "ascii")  # never half of it under its name
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a disk without hard links
+            os.replace(new, path)
+        new.unlink(missing_ok=True)
+    return path.read_text("ascii").strip()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

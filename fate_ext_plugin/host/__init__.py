@@ -15,6 +15,8 @@ class Host(Protocol):
     store: Store
     #: host and port under which FATE Flow reaches our services
     address: Tuple[str, int]
+    #: host and port of this very server, also where several have one `address`
+    own_address: Tuple[str, int]
     #: for a host whose HTTP server does not speak chunked transfer; None where it does
     frame: Optional[Frame]
 

@@ -25,6 +25,12 @@ class FateFlowV1:
 
         return str(NGINX_HOST), int(NGINX_HTTP_PORT)
 
+    @property
+    def own_address(self) -> Tuple[str, int]:
+        from fate_flow.settings import HOST, HTTP_PORT
+
+        return str(HOST), int(HTTP_PORT)
+
     def own_addresses(self) -> List[str]:
         from fate_flow.settings import HOST
 

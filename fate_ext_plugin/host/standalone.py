@@ -18,7 +18,10 @@ class Standalone:
         self._host = settings.listen.host
         self._parts = settings.authentication, settings.permission
         self.store = Store(open_database(settings))
-        self.address: Tuple[str, int] = (settings.listen.public_host or settings.listen.host, settings.listen.port)
+        self.address: Tuple[str, int] = settings.listen.public
+        # A server that listens on all its addresses does not know which of them others reach.
+        self.own_address = self.address if settings.listen.host in ("0.0.0.0", "::", "") else (
+            settings.listen.host, settings.listen.port)
 
     def own_addresses(self) -> List[str]:
         """Ours alone. Not public_host's, which may be a proxy's: all that it lets through would come from there."""

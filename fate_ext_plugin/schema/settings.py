@@ -149,6 +149,8 @@ class ListenSchema(Schema):
     port = Integer(load_default=9390, validate=validate.Range(1, 65535), metadata={"help": "its port"})
     public_host = fields.String(load_default=None, validate=validate.Length(1, 255), metadata={
         "help": "name or address under which FATE Flow reaches it, where that is not `host`"})
+    public_port = Integer(load_default=None, validate=validate.Range(1, 65535), allow_none=True, metadata={
+        "help": "port there, where that is not `port`: nginx's, for one"})
 
     @post_load
     def build(self, data: Dict[str, Any], **_: Any) -> Listen:
@@ -241,7 +243,7 @@ class AuthenticationSchema(Schema):
     clock_skew_seconds = Integer(load_default=60, validate=validate.Range(0, 3600), metadata={
         "help": "how far a partner's clock may be off"})
     nonces = fields.String(load_default="memory", validate=validate.OneOf(["memory", "database"]), metadata={
-        "help": "where used nonces are kept: database, where several servers share one"})
+        "help": "where used nonces and failed attempts are kept: database, where several servers share one"})
     signature_over_http = Boolean(load_default=False, metadata={
         "help": "serve and register `signature`: whoever reaches it can sign in our name"})
 
@@ -279,6 +281,12 @@ class PermissionSchema(Schema):
 class SettingsSchema(Schema):
     data_dir = BasePath(required=True, metadata={
         "help": "folder of our own: ID files, results, the secret of the capability tokens"})
+    shared_dir = BasePath(load_default=None, metadata={
+        "help": "folder for ID files and results that all servers of one database share, so that each serves and "
+                "finishes the others' jobs; default: data_dir, which no other server sees"})
+    server_timeout_seconds = Integer(load_default=60, validate=validate.Range(2, 86400), metadata={
+        "help": "a server that shows no life for so long is taken for gone by the others on its database: they run its "
+                "jobs where they share shared_dir with it, and let them fail otherwise"})
     server_name = fields.String(load_default="fate_ext", validate=[NAME, validate.Length(max=30)], metadata={
         "help": "name in FATE Flow's registry; an ApiReader's server_name"})
     allowed_networks = fields.List(Network(), load_default=list, metadata={

@@ -57,7 +57,7 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[Site, str]]:
 
 
 def result_path(site: Site, job_id: str) -> Path:
-    return site.data_dir / "jobs" / job_id / "result"
+    return site.data_dir / "jobs" / job_id / "result.1"
 
 
 def fetch(site: Site, body: Any, method: str = "POST", **options: Any) -> requests.Response:

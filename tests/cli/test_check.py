@@ -78,9 +78,10 @@ def test_every_problem_is_told_in_one_run(check: Check, site: Site, tmp_path: Pa
         database={"url": f"mysql://fate@127.0.0.1:{free_port()}/fate"})
     status, lines = check()
     assert status == 1
-    disk, database, source = problems(lines)
+    disk, database, servers, source = problems(lines)
     assert disk.startswith("PROBLEM disk: data_dir ") and "no folder this user may write to" in disk
     assert database == "PROBLEM database: The database does not answer; look at the server's log."
+    assert servers == "WARNING servers: Not looked at, since the database does not answer."
     assert source.startswith("PROBLEM view gone: ") and "nothing" in source
     assert "ok      view credit: 3 columns" in lines
 

@@ -40,8 +40,9 @@ def two(jobs: Jobs) -> Jobs:
         jobs.add(Job(job_id, WAITING, "credit", {"month": "202201", "name": "张三 😀"}, "sid", "here",
                      fate_job_id="2022110310380531325", upload_bytes=7))
         FeatureJob.update(f_create_time=time).where(FeatureJob.f_job_id == job_id).execute()
-    jobs.take(jobs.get(OLD))
-    jobs.succeed(OLD, Counts(10, 8), 1234)
+    running = jobs.take(jobs.get(OLD))
+    assert running
+    jobs.succeed(running, Counts(10, 8), 1234)
     FeatureJob.update(f_start_time=1_660_000_001_000, f_end_time=1_660_000_002_500).where(
         FeatureJob.f_job_id == OLD).execute()
     return jobs
@@ -80,7 +81,7 @@ def test_list_as_json_is_all_that_is_known(run: Run, two: Jobs) -> None:
 
 
 def test_show_is_one_of_them(run: Run, two: Jobs) -> None:
-    two.fail(NEW, NoData("Nothing is stored for month 209901."))
+    two.fail(two.get(NEW), NoData("Nothing is stored for month 209901."))
     shown = json.loads(run("jobs", "show", NEW, "--json"))
     assert shown == json.loads(run("jobs", "list", "--json"))[0]
     assert (shown["error_code"], shown["error"]) == (40403, "Nothing is stored for month 209901.")

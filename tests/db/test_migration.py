@@ -30,9 +30,12 @@ COLUMNS = {table: EVERY | own for table, own in {
     "t_ext_grant_use": {"f_grant", "f_total", "f_on_day", "f_day"},
     "t_ext_grant_job": {"f_key", "f_grant", "f_asked"},
     "t_ext_revision": {"f_name", "f_value"},
+    "t_ext_server": {"f_instance", "f_address", "f_version", "f_files", "f_settings", "f_beat"},
+    "t_ext_secret": {"f_name", "f_value"},
+    "t_ext_failure": {"f_key", "f_count"},
     "t_ext_migration": {"f_number", "f_name"},
 }.items()}
-STEPS = [(1, "create_feature_jobs"), (2, "create_authentication"), (3, "create_permission")]
+STEPS = [(1, "create_feature_jobs"), (2, "create_authentication"), (3, "create_permission"), (4, "create_servers")]
 
 
 @pytest.fixture(params=KINDS)

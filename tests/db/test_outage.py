@@ -91,7 +91,7 @@ def test_jobs_survive_it_and_nobody_is_told_a_wrong_end(cable: Cable, tmp_path: 
         cable.whole = True
         assert api_reader.status(job_id)["status"] == "success"
         assert api_reader.download(job_id).text.splitlines() == lines("u1")
-        assert site.files() == [f"jobs/{job_id}/result"]  # nothing of the upload that was refused
+        assert site.files() == [f"jobs/{job_id}/result.1"]  # nothing of the upload that was refused
     finally:
         cable.whole = True
         site.stop()

@@ -117,7 +117,7 @@ def test_a_broken_download_never_looks_complete(flow: Flow) -> None:
     response = caller.download(job_id, stream=True)
     assert response.headers["Transfer-Encoding"] == "chunked"
     assert "Content-Length" not in response.headers
-    result = flow.folder / "fateflow" / "fate_ext" / "jobs" / job_id / "result"
+    result = flow.folder / "fateflow" / "fate_ext" / "jobs" / job_id / "result.1"
     result.write_bytes(result.read_bytes()[:100])
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         _ = caller.download(job_id).content

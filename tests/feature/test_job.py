@@ -37,11 +37,12 @@ def new(job_id: str = "a", **values: Any) -> Job:
 
 
 MOVES: Dict[str, Callable[[Jobs, Job], bool]] = {
-    "take": lambda jobs, job: jobs.take(job),
-    "progress": lambda jobs, job: jobs.progress(job.job_id, 40),
+    "take": lambda jobs, job: bool(jobs.take(job)),
+    "progress": lambda jobs, job: jobs.progress(job, 40),
     "put_back": lambda jobs, job: jobs.put_back(job),
-    "succeed": lambda jobs, job: jobs.succeed(job.job_id, Counts(ids=10, matched=8), 1234),
-    "fail": lambda jobs, job: jobs.fail(job.job_id, SourceError("No rows.")),
+    "hand_over": lambda jobs, job: jobs.hand_over(job, "there"),
+    "succeed": lambda jobs, job: jobs.succeed(job, Counts(ids=10, matched=8), 1234),
+    "fail": lambda jobs, job: jobs.fail(job, SourceError("No rows.")),
     "cancel": lambda jobs, job: jobs.cancel(job.job_id),
     "expire": lambda jobs, job: jobs.expire(job.job_id),
 }
@@ -50,6 +51,7 @@ ALLOWED = {
     "take": {WAITING: RUNNING},
     "progress": {RUNNING: RUNNING},
     "put_back": {RUNNING: WAITING},
+    "hand_over": {WAITING: WAITING, RUNNING: WAITING},
     "succeed": {RUNNING: SUCCESS},
     "fail": {WAITING: FAILED, RUNNING: FAILED},
     "cancel": {WAITING: CANCELED, RUNNING: CANCELED},
@@ -106,17 +108,33 @@ def test_a_job_that_runs_counts_its_attempts(jobs: Jobs) -> None:
         job = jobs.get("a")
         assert (job.attempt, job.progress) == (attempt, 0)
         assert job.start_time and job.start_time >= job.create_time
-        jobs.progress("a", 50)
-        assert jobs.put_back(job)
+        jobs.progress(job, 50)
+        assert jobs.hand_over(job, "here")
         assert jobs.get("a").progress == 0
 
 
-def test_a_job_put_back_as_it_was_before_its_run_has_not_used_an_attempt(jobs: Jobs) -> None:
+def test_a_run_that_its_server_put_back_is_no_attempt(jobs: Jobs) -> None:
     jobs.add(new())
-    before = jobs.get("a")
-    jobs.take(before)
-    assert jobs.put_back(before)
+    running = jobs.take(jobs.get("a"))
+    assert running and jobs.put_back(running)
     assert jobs.get("a").attempt == 0
+
+
+@pytest.mark.parametrize("move", ["progress", "put_back", "hand_over", "succeed", "fail"])
+def test_a_run_that_lost_its_job_changes_nothing(jobs: Jobs, move: str) -> None:
+    """Its server was taken for dead, and comes back while another runs the job, or has run it."""
+    jobs.add(new())
+    lost = jobs.take(jobs.get("a"))
+    assert lost and jobs.hand_over(lost, "there")
+    for status in (WAITING, RUNNING):
+        assert not MOVES[move](jobs, lost)
+        assert (jobs.get("a").status, jobs.get("a").owner) == (status, "there")
+        jobs.take(jobs.get("a"))
+    running = jobs.get("a")
+    assert running.attempt == 2
+    jobs.hand_over(running, "here")
+    assert not MOVES[move](jobs, lost), "the same server, but another run"
+    assert jobs.get("a").status == WAITING
 
 
 def test_success_keeps_the_counts(jobs: Jobs) -> None:
@@ -131,7 +149,7 @@ def test_failure_keeps_the_reason_for_the_fate_job_s_log(jobs: Jobs) -> None:
     job = at(jobs, "a", FAILED)
     assert (job.error, job.error_code) == ("No rows.", SourceError.code)
     jobs.add(new("b"))
-    jobs.fail("b", SourceError("x" * 100_000))
+    jobs.fail(jobs.get("b"), SourceError("x" * 100_000))
     assert jobs.get("b").error == "x" * 2000
 
 
@@ -157,7 +175,7 @@ def test_the_oldest_job_of_this_server_is_next(jobs: Jobs, store: Store) -> None
         assert job and jobs.take(job)
         order.append(job.job_id)
     assert order == ["first", "second"] and jobs.next_waiting("here") is None
-    assert jobs.count_waiting() == 1
+    assert (jobs.count_waiting("here"), jobs.count_waiting("there")) == (0, 1)
     assert {job.job_id for job in jobs.owned("here", RUNNING)} == set(order)
     assert [job.job_id for job in jobs.find(limit=2)] == ["second", "first"]
     assert [job.job_id for job in jobs.find(status=WAITING)] == ["other"]
@@ -177,10 +195,10 @@ def test_rows_are_forgotten_only_when_nothing_of_them_is_left(jobs: Jobs) -> Non
         at(jobs, status, status)
     jobs.add(new("elsewhere", owner="there"))
     jobs.cancel("elsewhere")
-    assert [job.job_id for job in jobs.ended_before("here", SUCCESS, now_ms() + 1)] == [SUCCESS]
-    assert jobs.ended_before("here", SUCCESS, now_ms() - 60_000) == []
-    assert jobs.forget_ended_before("here", now_ms() - 60_000) == 0
-    assert jobs.forget_ended_before("here", now_ms() + 1) == 3
+    assert [job.job_id for job in jobs.ended_before(["here"], SUCCESS, now_ms() + 1)] == [SUCCESS]
+    assert jobs.ended_before(["here"], SUCCESS, now_ms() - 60_000) == []
+    assert jobs.forget_ended_before(["here"], now_ms() - 60_000) == 0
+    assert jobs.forget_ended_before(["here"], now_ms() + 1) == 3
     assert sorted(job.job_id for job in jobs.find()) == sorted([WAITING, RUNNING, SUCCESS, "elsewhere"])
 
 
@@ -192,7 +210,7 @@ TEXTS = ["特征 😀", "a\\u0041 \\ back", "two\nlines\ttab", "nul \0", "half \
 def test_any_text_is_stored(jobs: Jobs) -> None:
     for number, text in enumerate(TEXTS):
         jobs.add(new(str(number), request={"name": text, "features": [text]}, id_name=text))
-        assert jobs.fail(str(number), SourceError(text))
+        assert jobs.fail(jobs.get(str(number)), SourceError(text))
         job = jobs.get(str(number))
         assert (job.status, job.request, job.id_name, job.error) == (
             FAILED, {"name": text, "features": [text]}, text, text)
@@ -233,7 +251,7 @@ def test_of_many_threads_one_takes_a_job(jobs: Jobs) -> None:
     for number in range(5):
         jobs.add(new(str(number)))
         job = jobs.get(str(number))
-        assert sorted(at_once([lambda job=job: jobs.take(job)] * 8)) == [False] * 7 + [True]  # type: ignore[misc]
+        assert sorted(at_once([lambda job=job: bool(jobs.take(job))] * 8)) == [False] * 7 + [True]  # type: ignore[misc]
         assert jobs.get(str(number)).attempt == 1
 
 

@@ -86,7 +86,7 @@ def test_while_one_job_runs_and_others_wait(site: Site, api_reader: ApiReader, j
         assert api_reader.status(job_id)["status"] == "success"
         assert api_reader.download(job_id).text.splitlines() == lines(name)
     assert [jobs.get(job_id).attempt for job_id in job_ids] == [2, 1, 1]
-    wait_until(lambda: site.files() == sorted(f"jobs/{job_id}/result" for job_id in job_ids))
+    wait_until(lambda: site.files() == sorted(f"jobs/{job_id}/result.{jobs.get(job_id).attempt}" for job_id in job_ids))
 
 
 def test_again_and_again_by_the_job_itself(site: Site, api_reader: ApiReader, jobs: Jobs, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_again_and_again_by_the_job_itself(site: Site, api_reader: ApiReader, jo
     data = api_reader.status(job_id)
     assert (data["status"], data["message"]) == ("failed", "The server ended 3 times while it ran this job.")
     assert api_reader.status(other)["status"] == "success"
-    wait_until(lambda: site.files() == [f"jobs/{other}/result"])
+    wait_until(lambda: site.files() == [f"jobs/{other}/result.1"])
 
 
 def test_during_a_download(site: Site, api_reader: ApiReader) -> None:
@@ -129,12 +129,12 @@ def test_between_two_steps(site: Site, api_reader: ApiReader, jobs: Jobs) -> Non
             path.write_text("u0\n")
 
     # the result has its name, its row does not know yet
-    leave(f"jobs/{before_success}/ids", f"jobs/{before_success}/scratch/spilled")
+    leave(f"jobs/{before_success}/ids", f"jobs/{before_success}/scratch.1/spilled")
     change(before_success, f_status="running", f_result_bytes=None, f_end_time=None)
     # the row knows, the ID file is still there
-    leave(f"jobs/{after_success}/ids", f"jobs/{after_success}/scratch/spilled")
+    leave(f"jobs/{after_success}/ids", f"jobs/{after_success}/scratch.1/spilled")
     # a failed one's files are still there, or those of a waiting one that was canceled meanwhile
-    leave(f"jobs/{after_failure}/ids", f"jobs/{after_failure}/result.part", f"jobs/{canceled}/ids")
+    leave(f"jobs/{after_failure}/ids", f"jobs/{after_failure}/result.1", f"jobs/{canceled}/ids")
     change(after_failure, f_status="failed")
     change(canceled, f_status="canceled")
     # an upload is complete, but has no row yet; others were coming in; processes had their log
@@ -142,13 +142,13 @@ def test_between_two_steps(site: Site, api_reader: ApiReader, jobs: Jobs) -> Non
           "incoming/child-0123456789abcdef.log")
     # a row without the files that it needs
     change(attempt, f_status="running")
-    (site.data_dir / "jobs" / attempt / "result").unlink()
+    (site.data_dir / "jobs" / attempt / "result.1").unlink()
 
     site.start()
     assert api_reader.status(before_success)["status"] == "success"
     assert api_reader.download(before_success).text.splitlines() == lines("u0")
     assert api_reader.download(after_success).text.splitlines() == lines("u1")
     assert api_reader.status(attempt)["message"] == "The job's ID file is gone."
-    kept: List[str] = sorted(f"jobs/{job_id}/result" for job_id in (before_success, after_success))
+    kept: List[str] = sorted([f"jobs/{before_success}/result.2", f"jobs/{after_success}/result.1"])
     wait_until(lambda: site.files() == kept, what=f"{site.files()} to become {kept}")
     assert sorted(job.status for job in jobs.find()) == ["canceled", "failed", "failed", "success", "success"]

@@ -195,7 +195,7 @@ def test_results_expire_and_old_jobs_are_forgotten(make_site: MakeSite, tmp_path
     assert api_reader.status(expiring)["message"] == "The result was deleted; run the FATE job again."
     assert api_reader.download(expiring).status_code == 410
     assert api_reader.download(kept).status_code == 200
-    wait_until(lambda: site.files() == [f"jobs/{kept}/result"])
+    wait_until(lambda: site.files() == [f"jobs/{kept}/result.1"])
     wait_until(lambda: api_reader.status(forgotten)["status"] == "unknown")
 
 

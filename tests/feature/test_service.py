@@ -16,7 +16,7 @@ def test_a_result_that_was_promised_stays_whatever_fails_after_it(
     site = make_site(start=False)
     plugin = Plugin(site.settings, Standalone(site.settings))
 
-    def broken(job_id: str) -> None:
+    def broken(job_id: str, attempt: int) -> None:
         raise OSError("the disk is read-only")
 
     monkeypatch.setattr(plugin.storage, "clear_work", broken)

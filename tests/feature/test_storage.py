@@ -179,12 +179,15 @@ def test_a_disk_that_runs_full_is_called_so(storage: Storage, tmp_path: Path) ->
 
 def test_an_ended_job_keeps_its_result_alone(storage: Storage, tmp_path: Path) -> None:
     receive(storage, "a")
-    storage.result("a").write_bytes(b"id,x\n")
-    storage.scratch("a").mkdir()
-    (storage.scratch("a") / "spilled").touch()
-    storage.clear_work("a")
-    assert files(storage, tmp_path) == {"jobs/a/result"}
-    storage.clear_work("a")
+    for attempt in (1, 2):
+        scratch = storage.new_scratch("a", attempt)
+        assert not storage.result("a", 1).exists()  # of the attempt before nothing is left
+        (scratch / "spilled").touch()
+        storage.result("a", attempt).write_bytes(b"id,x\n")
+    assert storage.has_work("a")
+    storage.clear_work("a", 2)
+    assert files(storage, tmp_path) == {"jobs/a/result.2"} and not storage.has_work("a")
+    storage.clear_work("a", 2)
     storage.forget("a")
     storage.forget("a")
     assert storage.stored_jobs() == []

@@ -95,10 +95,23 @@ class Site:
         self.process.kill()
         self.process.wait(20)
 
+    def pause(self) -> None:
+        """As a machine does that swaps, or is moved: SIGSTOP to the server alone, not to its children."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+
     def url(self, service: str) -> str:
         """As FATE Flow's registry holds it."""
         fence = Fence(Storage(self.data_dir, 0).secret(), (), ())
         return f"http://127.0.0.1:{self.port}{service_uris(fence, '127.0.0.1', self.port, ALL)[service]}"
+
+    def instance(self) -> str:
+        """Its name in the database."""
+        return Storage(self.data_dir, 0).instance_id()
 
     def probe(self, path: str) -> requests.Response:
         """As a load balancer asks: without a token."""

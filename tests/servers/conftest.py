@@ -1,0 +1,73 @@
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.migration import MODELS
+from fate_ext_plugin.feature.job import Jobs
+from tests.conftest import credit_view
+from tests.support.api_reader import ApiReader
+from tests.support.databases import database_url, empty_store
+from tests.support.nginx import Behind, Nginx
+from tests.support.site import Site, free_port
+from tests.support.slow_source import install_slow_source, slow_view
+
+TIMEOUT = 2
+
+
+class Cluster:
+    """Two servers on one database, and nginx in front of them. ``folder`` is what both see of the source ``slow``."""
+
+    def __init__(self, folder: Path, store: Store, changes: Dict[str, Any]) -> None:
+        self.folder = folder
+        ports = [free_port(), free_port()]
+        self.nginx = Nginx(folder / "nginx", [f"127.0.0.1:{port}" for port in ports])
+        self.sites: List[Site] = []
+        for name, port in zip(("one", "two"), ports):
+            (folder / name).mkdir()
+            site = Site(folder / name, {
+                "views": {"slow": slow_view(folder), "credit": credit_view(folder)}, "default_view": "slow",
+                "concurrent_jobs": 1, "min_free_bytes": 0, "server_timeout_seconds": TIMEOUT,
+                "trusted_proxies": ["127.0.0.1"], "database": database_url("MYSQL"),
+                "listen": {"port": port, "public_port": self.nginx.port}, **changes})
+            site.port = port
+            self.sites.append(install_slow_source(site))
+        self.one, self.two = self.sites
+        self.behind_nginx = ApiReader(Behind(self.nginx, self.one))  # type: ignore[arg-type]
+        store.bind(MODELS)
+        self.store, self.jobs = store, Jobs(store)
+
+    def start(self) -> "Cluster":
+        for site in self.sites:
+            site.start()
+        self.nginx.start()
+        return self
+
+    def stop(self) -> None:
+        self.nginx.stop()
+        for site in self.sites:
+            site.resume()
+            site.stop()
+
+
+def make_cluster(folder: Path, **changes: Any) -> Iterator[Cluster]:
+    with empty_store("mysql", folder) as store:
+        cluster = Cluster(folder, store, changes)
+        try:
+            yield cluster.start()
+        finally:
+            cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Each server has its files for itself."""
+    yield from make_cluster(tmp_path_factory.mktemp("apart"))
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """All files lie in a folder that both see."""
+    folder = tmp_path_factory.mktemp("together")
+    yield from make_cluster(folder, shared_dir=str(folder / "shared"))

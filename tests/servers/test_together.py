@@ -1,0 +1,159 @@
+"""Several servers on one database that share the folder of ID files and results (shared_dir).
+
+Each serves what any of them made, and the jobs of one that is gone are run by another. A server that was only paused
+and comes back changes nothing about jobs that it has lost.
+"""
+import os
+import time
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from fate_ext_plugin.db.base import now_ms
+from fate_ext_plugin.db.feature_job import FeatureJob
+from tests.servers.conftest import TIMEOUT, Cluster
+from tests.support.api_reader import ApiReader
+from tests.support.site import Site, wait_until
+from tests.support.slow_source import go, lines, started, wait_started
+
+
+@pytest.fixture
+def one(together: Cluster) -> ApiReader:
+    (together.folder / "go").unlink(missing_ok=True)
+    return ApiReader(together.one)
+
+
+@pytest.fixture
+def two(together: Cluster) -> ApiReader:
+    return ApiReader(together.two)
+
+
+def files_of(cluster: Cluster, job_id: str) -> List[str]:
+    return sorted(os.listdir(cluster.folder / "shared" / "jobs" / job_id))
+
+
+def test_a_result_is_served_by_whichever_server_is_asked(together: Cluster, one: ApiReader, two: ApiReader) -> None:
+    job_id = one.job(["u1"])
+    assert two.status(job_id)["status"] == "success"
+    response = two.download(job_id, allow_redirects=False)
+    assert (response.status_code, response.text.splitlines()) == (200, lines("u1"))
+    for number in range(4):
+        assert together.behind_nginx.features([f"u{number}"]) == lines(f"u{number}")
+    assert not together.one.files() and not together.two.files()
+
+
+def test_a_check_says_so(together: Cluster) -> None:
+    assert "ok      servers: 2 of 2 show life, and share their files" in together.two.command("check").stdout
+
+
+def test_the_folder_is_for_the_servers_user_alone(together: Cluster) -> None:
+    shared = together.folder / "shared"
+    assert {path.stat().st_mode & 0o777 for path in (shared, shared / "jobs", *(shared / "incoming").iterdir())} == {
+        0o700}
+
+
+def test_jobs_of_a_server_that_is_killed_are_run_by_another(together: Cluster, one: ApiReader, two: ApiReader) -> None:
+    running, waiting = one.job(["killed"], do="wait"), one.job(["waited"])
+    wait_started(together.folder, "killed")
+    together.one.kill()
+    killed = time.monotonic()
+    go(together.folder)
+    for job_id, name, attempt in ((running, "killed", 2), (waiting, "waited", 1)):
+        assert two.status(job_id)["status"] == "success"
+        assert together.behind_nginx.download(job_id).text.splitlines() == lines(name)
+        job = together.jobs.get(job_id)
+        assert (job.owner, job.attempt) == (together.two.instance(), attempt)
+        assert files_of(together, job_id) == [f"result.{attempt}"]
+    assert time.monotonic() - killed < 2 * TIMEOUT + 3
+    together.one.start()
+    assert one.features(["u1"]) == lines("u1")
+
+
+def test_a_job_that_takes_down_one_server_after_the_other_ends(together: Cluster, one: ApiReader) -> None:
+    job_id = one.job(["deadly"], do="wait")
+    wait_started(together.folder, "deadly")
+    together.store.call(lambda: FeatureJob.update(f_attempt=3).where(FeatureJob.f_job_id == job_id).execute())
+    together.one.kill()
+    data = ApiReader(together.two).status(job_id)
+    assert (data["status"], data["message"]) == ("failed", "The server ended 3 times while it ran this job.")
+    together.one.start()
+
+
+def test_a_server_that_was_paused_and_comes_back_has_lost_its_job(
+    together: Cluster, one: ApiReader, two: ApiReader
+) -> None:
+    """Its own run ends well while the other server's goes on: that result is nobody's."""
+    job_id = one.job(["paused"], do="wait")
+    first = wait_started(together.folder, "paused")
+    together.one.pause()
+    second = wait_until(lambda: started(together.folder)["paused"] != first and started(together.folder)["paused"],
+                        what="the job to be taken over")
+    go(together.folder)
+    wait_until(lambda: not Path(f"/proc/{second}").exists(), what="the second run to end")
+    assert two.status(job_id)["status"] == "success"
+    won = together.jobs.get(job_id)
+    assert (won.owner, won.attempt) == (together.two.instance(), 2)
+    (together.folder / "shared" / "jobs" / job_id / "result.1").write_text("id,amount\npaused,stale\n")
+    together.one.resume()
+    wait_until(lambda: not Path(f"/proc/{first}").exists(), what="the first run to end")
+    wait_until(lambda: files_of(together, job_id) == ["result.2"], what="its result to be deleted")
+    assert together.jobs.get(job_id) == won
+    for reader in (one, two):
+        assert reader.download(job_id, allow_redirects=False).text.splitlines() == lines("paused")
+    assert one.features(["u1"]) == lines("u1"), "it goes on with others"
+
+
+def test_a_server_that_comes_back_while_another_runs_its_job_gives_it_up(
+    together: Cluster, one: ApiReader, two: ApiReader
+) -> None:
+    job_id = one.job(["given up"], do="wait")
+    first = wait_started(together.folder, "given")
+    together.one.pause()
+    wait_until(lambda: started(together.folder)["given"] != first, what="the job to be taken over")
+    together.one.resume()
+    wait_until(lambda: not Path(f"/proc/{first}").exists(), 5, "the first run to be ended")
+    assert together.jobs.get(job_id).status == "running"
+    go(together.folder)
+    assert two.status(job_id)["status"] == "success"
+    assert one.download(job_id).text.splitlines() == lines("given", "up")
+
+
+# -- one janitor -------------------------------------------------------------------------------------------------------
+
+
+def test_one_server_keeps_house_for_all(together: Cluster, one: ApiReader, two: ApiReader) -> None:
+    """The first by name of those that live; it comes at its start, and every minute."""
+    job_ids = [reader.job(["u1"]) for reader in (one, two)]
+    for reader, job_id in zip((one, two), job_ids):
+        assert reader.status(job_id)["status"] == "success"
+    first, other = sorted(together.sites, key=Site.instance)
+    first.stop()
+    other.stop()
+    together.store.call(lambda: FeatureJob.update(f_end_time=now_ms() - 2 * 86_400_000).where(
+        FeatureJob.f_job_id.in_(job_ids)).execute())
+    other.start()
+    time.sleep(0.5)
+    assert {together.jobs.get(job_id).status for job_id in job_ids} == {"success"}
+    first.start()
+    wait_until(lambda: {together.jobs.get(job_id).status for job_id in job_ids} == {"expired"})
+    wait_until(lambda: not [job_id for job_id in job_ids if (together.folder / "shared" / "jobs" / job_id).exists()],
+               what="both results to be deleted")
+
+
+def leave(path: Path, content: str = "u1\n") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+def test_a_start_leaves_what_other_servers_are_just_receiving(together: Cluster) -> None:
+    """A job's folder is there a moment before its row is."""
+    jobs, incoming = (together.folder / "shared" / name for name in ("jobs", "incoming"))
+    leave(jobs / "0123456789abcdef0123456789abcdef" / "ids")
+    leave(incoming / together.two.instance() / "upload")
+    leave(incoming / together.one.instance() / "upload")
+    together.one.stop()
+    together.one.start()
+    assert (jobs / "0123456789abcdef0123456789abcdef" / "ids").exists()
+    assert (incoming / together.two.instance() / "upload").exists()
+    assert not (incoming / together.one.instance() / "upload").exists(), "its own predecessor's goes"
