@@ -9,7 +9,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 logger = logging.getLogger(__name__)
 ALLOWED, REFUSED = "allowed.jsonl", "refused.jsonl"
@@ -30,7 +30,7 @@ class AuditTrail:
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time, file_bytes: int = FILE_BYTES) -> None:
-        self._clock = clock
+        self.folder, self._clock = folder, clock
         self._allowed = _File(folder / ALLOWED, file_bytes)
         self._refused = _File(folder / REFUSED, file_bytes)
         self._waiting: Deque[Tuple[str, bool, bytes]] = deque()
@@ -47,7 +47,7 @@ class AuditTrail:
 
         A server that is killed loses what it decided in its last milliseconds.
 
-        :param check: ``client``, ``site``, ``signature`` or ``permission``.
+        :param check: ``client``, ``site``, ``signature``, ``permission`` or ``admin``.
         :param who: app key or party; :param what: method and path, or none; :param source: address, where known.
         :param request: all that the decision was made of, where it may be tried again; left out if it is long.
         """
@@ -149,6 +149,29 @@ def read(*folders: Path) -> Iterator[Dict[str, Any]]:
     """All decisions still known of the trails in ``folders``, the newest first."""
     files = (_read(folder / name) for folder in folders for name in (ALLOWED, REFUSED))
     return heapq.merge(*files, key=lambda entry: -float(entry["time"]))
+
+
+def search(
+    folders: Sequence[Path], *, limit: int, before: Optional[float] = None, check: Optional[str] = None,
+    who: Optional[str] = None, allowed: Optional[bool] = None, since: Optional[int] = None, until: Optional[int] = None,
+) -> Tuple[List[Dict[str, Any]], Optional[float]]:
+    """The newest decisions that fit, and where older ones begin: ``before`` of the next search, None if there are none.
+
+    :param before: s since 1970; :param since, until: ms since 1970.
+    """
+    found: List[Dict[str, Any]] = []
+    for entry in read(*folders):
+        time_s = float(entry["time"])
+        if since is not None and time_s * 1000 < since:
+            break
+        if (before is not None and time_s >= before) or (until is not None and time_s * 1000 >= until):
+            continue
+        wanted = ((check, entry["check"]), (who, entry["who"]), (allowed, entry["allowed"]))
+        if all(value is None or value == has for value, has in wanted):
+            if len(found) == limit:
+                return found, float(found[-1]["time"])
+            found.append(entry)
+    return found, None
 
 
 def _read(path: Path) -> Iterator[Dict[str, Any]]:

@@ -7,7 +7,9 @@ from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
 from flask import Blueprint
 
+from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps.admin_app import add_admin_services
 from fate_ext_plugin.apps.authentication_app import add_authentication_services
 from fate_ext_plugin.apps.feature_app import add_feature_services
 from fate_ext_plugin.apps.monitoring_app import add_metrics, add_probes
@@ -22,6 +24,7 @@ from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.fence import LOOPBACK, Fence
 from fate_ext_plugin.host import Host
+from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.opened import open_permission
 from fate_ext_plugin.readiness import Readiness
@@ -81,7 +84,14 @@ class Plugin:
             add_authentication_services(door, self.authentication, self.settings.authentication.signature_over_http)
         if self.permission:
             add_permission_service(door, self.permission)
+        if self.authentication:
+            add_admin_services(door, self._desk(self.authentication))
         return door.manager
+
+    def _desk(self, authentication: Authentication) -> Desk:
+        zone = self.settings.permission.time_zone if self.settings.permission else None
+        return Desk(self.settings, self.host.party_id(), self.jobs, self.service, authentication, self.permission,
+                    self.readiness, self.permission.calendar if self.permission else Calendar(zone))
 
     def _checks(self, hooks: Iterable[Callable[[], object]]) -> Dict[str, Callable[[], object]]:
         """What must be usable for this server to be ready."""

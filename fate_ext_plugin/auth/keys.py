@@ -9,7 +9,7 @@ from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, create_once, dicts, now_ms
-from fate_ext_plugin.errors import ExtError, InvalidKey
+from fate_ext_plugin.errors import ExtError, InvalidKey, KeyTaken, UnknownKey
 
 PRIVATE, PUBLIC = "private", "public"
 # How the outcome of a key that could not be taken over begins.
@@ -169,6 +169,22 @@ class SiteKeys:
         key_id = _id(found[0]["kind"], party_id, found[0]["fingerprint"])
         self._store.call(lambda: tables.SiteKey.delete().where(tables.SiteKey.f_id == key_id).execute())
         self._cached.forget()
+
+    def remove_public(self, fingerprint: str) -> List[str]:
+        """Revoke a partner's key, whoever has it; returns the party IDs.
+
+        :raises UnknownKey: no such key. :raises KeyTaken: it is our own.
+        """
+        found = [row for row in self.rows() if row["fingerprint"] == fingerprint]
+        parties = [row["party_id"] for row in found if row["kind"] == PUBLIC]
+        if not found:
+            raise UnknownKey(f"There is no key {fingerprint[:80]!r}; give the whole fingerprint, from the list.")
+        if not parties:
+            raise KeyTaken("This is a private key of our own; `fate-ext key rotate` and `remove` replace it.")
+        ids = [_id(PUBLIC, party, fingerprint) for party in parties]
+        self._store.call(lambda: tables.SiteKey.delete().where(tables.SiteKey.f_id.in_(ids)).execute())
+        self._cached.forget()
+        return parties
 
     def take_over(self, rows: Iterable[Tuple[str, str, str]]) -> Dict[str, str]:
         """Import FATE Flow's own keys; returns what became of each: a fingerprint, or why it was refused.

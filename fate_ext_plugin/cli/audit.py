@@ -17,7 +17,7 @@ from fate_ext_plugin.settings import read_settings_file
 @CONF
 @AS_JSON
 @click.option("--refused", is_flag=True, help="Only those that were refused.")
-@click.option("--check", type=click.Choice(["client", "site", "signature", "permission"]),
+@click.option("--check", type=click.Choice(["client", "site", "signature", "permission", "admin"]),
               help="Only decisions of this kind.")
 @click.option("--who", metavar="X", help="Only this app key or party ID.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000))

@@ -2,15 +2,17 @@
 users of the machine see those."""
 import json
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import click
 
+from fate_ext_plugin.auth.clients import ROLES
 from fate_ext_plugin.cli.options import AS_JSON, CONF, Moment
 from fate_ext_plugin.cli.table import table
-from fate_ext_plugin.db.base import date_of, now_ms
+from fate_ext_plugin.db.base import date_of
 from fate_ext_plugin.errors import ExtError, InvalidKey
 from fate_ext_plugin.private_file import require_private
+from fate_ext_plugin.schema.shown import client_dict
 
 # What a server holds in memory it looks up again after 3 seconds (cached.py).
 SOON = "a running server follows within 3 seconds"
@@ -33,26 +35,19 @@ def client() -> None:
 @click.option("--method", "methods", multiple=True, metavar="METHOD", help="Only these, such as POST (also repeated).")
 @click.option("--network", "networks", multiple=True, metavar="CIDR",
               help="Only from there, such as 10.0.0.0/16 (also repeated).")
+@click.option("--role", type=click.Choice(list(ROLES)),
+              help="What it may do under /v1/ext/admin: all, or look; without it nothing.")
 @click.option("--secret-file", type=Path, metavar="FILE",
               help="A file of mode 0600 with the secret that the client has already; without it a new one is made.")
 def add(
     conf: Path, app_key: str, name: str, algorithm: str, expires: Optional[int], paths: Tuple[str, ...],
-    methods: Tuple[str, ...], networks: Tuple[str, ...], secret_file: Optional[Path],
+    methods: Tuple[str, ...], networks: Tuple[str, ...], role: Optional[str], secret_file: Optional[Path],
 ) -> None:
     """Let a client in. Its new secret is shown only now."""
-    if not name.isprintable() or not name.strip():
-        raise InvalidKey("--name must be printable text.")
-    if expires is not None and expires <= now_ms():
-        raise InvalidKey(f"--expires {date_of(expires)} is over already.")
     given = _secret_in(secret_file) if secret_file else None
-    rooms = _rooms(conf).prove()
-    own = rooms.host.own_client()
-    if own and own[0] == app_key:
-        raise InvalidKey(
-            f"{app_key} is FATE Flow's own app key (http_app_key in service_conf.yaml), which is let in as it is.")
-    secret = rooms.clients.add(
+    secret = _rooms(conf).prove().clients.add(
         app_key, name, algorithm=algorithm, secret=given, expires=expires, paths=paths,
-        methods=[method.upper() for method in methods], networks=networks)
+        methods=[method.upper() for method in methods], networks=networks, role=role)
     click.echo(f"added {app_key}; {SOON}")
     if given is None:
         _show_once(secret)
@@ -63,14 +58,14 @@ def add(
 @AS_JSON
 def list_clients(conf: Path, as_json: bool) -> None:
     """List all clients."""
-    found = [_dict(row) for row in _rooms(conf).clients.rows()]
+    found = [client_dict(row) for row in _rooms(conf).clients.rows()]
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     click.echo(table(
-        ["app key", "status", "name", "algorithm", "expires", "paths", "methods", "networks"],
-        [[row["app_key"], row["status"], row["name"], row["algorithm"], row["expires"] or "never",
-          *(_any(row[key]) for key in ("paths", "methods", "networks"))] for row in found]))
+        ["app key", "status", "role", "name", "algorithm", "expires", "paths", "methods", "networks"],
+        [[row["app_key"], row["status"], row["role"] or "none", row["name"], row["algorithm"],
+          row["expires"] or "never", *(_any(row[key]) for key in ("paths", "methods", "networks"))] for row in found]))
 
 
 @client.command()
@@ -79,7 +74,7 @@ def list_clients(conf: Path, as_json: bool) -> None:
 @click.argument("app_key")
 def show(conf: Path, as_json: bool, app_key: str) -> None:
     """Show all that is known of one client, but for its secret."""
-    found = _dict(_rooms(conf).clients.row(app_key))
+    found = client_dict(_rooms(conf).clients.row(app_key))
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -152,15 +147,3 @@ def _show_once(secret: str) -> None:
 
 def _any(values: Any) -> str:
     return " ".join(values) or "all"
-
-
-def _dict(row: Dict[str, Any]) -> Dict[str, Any]:
-    now, expires, previous = now_ms(), row["expires"], row["previous_secret_until"]
-    status = "disabled" if not row["enabled"] else "expired" if expires and expires <= now else "enabled"
-    return {
-        "app_key": row["app_key"], "name": row["name"], "status": status, "algorithm": row["algorithm"],
-        "expires": date_of(expires) if expires else None, "paths": row["paths"], "methods": row["methods"],
-        "networks": row["networks"],
-        "old_secret_until": date_of(previous) if previous and previous > now else None,
-        "created": row["created"], "changed": row["changed"],
-    }

@@ -18,6 +18,7 @@ from fate_ext_plugin.cli.options import AS_JSON, CONF
 from fate_ext_plugin.cli.table import table
 from fate_ext_plugin.db.base import date_of
 from fate_ext_plugin.errors import ExtError
+from fate_ext_plugin.schema.shown import job_dict
 from fate_ext_plugin.settings import read_settings_file
 
 
@@ -114,7 +115,7 @@ def list_jobs(conf: Path, as_json: bool, status: Optional[str], limit: int) -> N
     """List the newest feature jobs."""
     found = _jobs(conf).find(status, limit)
     if as_json:
-        click.echo(json.dumps([_dict(job) for job in found], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([job_dict(job) for job in found], indent=2, ensure_ascii=False))
         return
     click.echo(table(
         ["job", "status", "%", "view", "ids", "matched", "seconds", "created", "FATE job"],
@@ -128,7 +129,7 @@ def list_jobs(conf: Path, as_json: bool, status: Optional[str], limit: int) -> N
 @click.argument("job_id")
 def show(conf: Path, as_json: bool, job_id: str) -> None:
     """Show all that is known of one feature job."""
-    job = _dict(_jobs(conf).get(job_id))
+    job = job_dict(_jobs(conf).get(job_id))
     if as_json:
         click.echo(json.dumps(job, indent=2, ensure_ascii=False))
     else:
@@ -155,14 +156,3 @@ def _jobs(conf: Path) -> Any:
     store = open_store(conf)
     migrate(store)
     return Jobs(store)
-
-
-def _dict(job: Any) -> Any:
-    return {
-        "job_id": job.job_id, "status": job.status, "progress": job.progress, "view": job.view,
-        "request": dict(job.request), "id_name": job.id_name, "fate_job_id": job.fate_job_id, "attempt": job.attempt,
-        "ids": job.ids, "matched": job.matched, "missing": job.missing, "upload_bytes": job.upload_bytes,
-        "result_bytes": job.result_bytes, "created": date_of(job.create_time),
-        "started": job.start_time and date_of(job.start_time), "ended": job.end_time and date_of(job.end_time),
-        "elapsed_seconds": job.elapsed_ms() / 1000, "error_code": job.error_code, "error": job.error,
-    }

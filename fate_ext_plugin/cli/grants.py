@@ -234,10 +234,9 @@ class _Room:
         return total, today
 
     def shown(self, row: Dict[str, Any]) -> Dict[str, Any]:
-        from fate_ext_plugin.permission.grants import grant_of
-        from fate_ext_plugin.schema.permission import grant_dict
+        from fate_ext_plugin.schema.permission import grant_row_dict
 
-        return {**grant_dict(grant_of(row), self.calendar), "made_by": row["f_maker"], "made": row["f_create_date"]}
+        return grant_row_dict(row, self.calendar)
 
 
 def _open(conf: Path) -> _Room:

@@ -10,6 +10,7 @@ from fate_ext_plugin.cli.options import AS_JSON, CONF, Moment
 from fate_ext_plugin.cli.table import table
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.errors import ExtError, InvalidKey
+from fate_ext_plugin.schema.shown import key_dict
 
 # A key of 16384 bits takes 3 KiB.
 MAX_FILE_BYTES = 1 << 16
@@ -154,8 +155,7 @@ def rotate(conf: Path, party: Optional[str], wait: int, overlap: int) -> None:
 @AS_JSON
 def list_keys(conf: Path, as_json: bool) -> None:
     """List all keys, public and private."""
-    found = [{**row, "fingerprint": _shown(row["fingerprint"]), "valid_from": _date(row["valid_from"]),
-              "valid_until": _date(row["valid_until"])} for row in _rooms(conf).keys.rows()]
+    found = [key_dict(row) for row in _rooms(conf).keys.rows()]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

@@ -39,8 +39,20 @@ def create_permission() -> None:
         model.create_table(safe=True)
 
 
+def add_client_role() -> None:
+    """A client that was there before has none. Tables that are made now have the column already."""
+    database = Client._meta.database
+    try:
+        # Asked by reading it, which each dialect answers, whatever schema the table is in.
+        with database.atomic():
+            Client.select(Client.f_role).first()
+    except Exception:  # each driver calls it differently
+        database.execute_sql(f"ALTER TABLE {Client._meta.table_name} ADD COLUMN f_role VARCHAR(10)")
+
+
 # Append only. Each step may be run again after a crash, or by two servers at once, so it must not mind.
-STEPS: List[Callable[[], None]] = [create_feature_jobs, create_authentication, create_permission]
+STEPS: List[Callable[[], None]] = [
+    create_feature_jobs, create_authentication, create_permission, add_client_role]
 MODELS = [Migration, FeatureJob, Client, SiteKey, SitePolicy, Nonce, Grant, GrantKey, GrantUse, GrantJob, Revision]
 
 

@@ -78,10 +78,19 @@ class Jobs:
             raise UnknownJob(f"There is no feature job {job_id[:64]!r} here. Upload the IDs again.")
         return rows[0]
 
-    def find(self, status: Optional[str] = None, limit: int = 100) -> List[Job]:
-        """The newest jobs first."""
-        condition = (FeatureJob.f_status == status) if status else (FeatureJob.f_job_id != "")
-        return self._rows(condition, FeatureJob.f_create_time.desc(), limit)
+    def find(
+        self, status: Optional[str] = None, limit: int = 100, offset: int = 0, *, view: Optional[str] = None,
+        since: Optional[int] = None, until: Optional[int] = None,
+    ) -> List[Job]:
+        """The newest jobs first; ``since`` and ``until``: when they were accepted."""
+        return self._rows(_matching(status, view, since, until), FeatureJob.f_create_time.desc(), limit, offset)
+
+    def count(
+        self, status: Optional[str] = None, view: Optional[str] = None, since: Optional[int] = None,
+        until: Optional[int] = None,
+    ) -> int:
+        """How many :meth:`find` would find."""
+        return self._store.call(lambda: FeatureJob.select().where(_matching(status, view, since, until)).count())
 
     def count_waiting(self) -> int:
         return self._store.call(lambda: FeatureJob.select().where(FeatureJob.f_status == WAITING).count())
@@ -114,6 +123,10 @@ class Jobs:
                 row.f_job_id: row.f_status for row in
                 FeatureJob.select(FeatureJob.f_job_id, FeatureJob.f_status).where(FeatureJob.f_job_id.in_(chunk))}))
         return found
+
+    def status(self, job_id: str) -> Optional[str]:
+        """None where there is no such job."""
+        return self.statuses([job_id]).get(job_id)
 
     def known(self, job_ids: List[str]) -> Set[str]:
         return set(self.statuses(job_ids))
@@ -151,6 +164,11 @@ class Jobs:
         return self._rows((FeatureJob.f_owner == owner) & (FeatureJob.f_status == status)
                           & (FeatureJob.f_end_time < time_ms))
 
+    def remove(self, job_id: str) -> bool:
+        """Delete the row of a job that has ended; False where it has not."""
+        return bool(self._store.call(lambda: FeatureJob.delete().where(
+            (FeatureJob.f_job_id == job_id) & FeatureJob.f_status.not_in(ACTIVE)).execute()))
+
     def forget_ended_before(self, owner: str, time_ms: int) -> int:
         """Delete rows of jobs that left nothing on disk."""
         return self._store.call(lambda: FeatureJob.delete().where(
@@ -166,13 +184,23 @@ class Jobs:
         return bool(self._store.call(lambda: FeatureJob.change(**values).where(
             (FeatureJob.f_job_id == job_id) & FeatureJob.f_status.in_(tuple(sources))).execute()))
 
-    def _rows(self, condition: Any, order: Any = None, limit: Optional[int] = None) -> List[Job]:
+    def _rows(self, condition: Any, order: Any = None, limit: Optional[int] = None, offset: int = 0) -> List[Job]:
         query = FeatureJob.select().where(condition)
         if order is not None:
             query = query.order_by(order)
         if limit is not None:
-            query = query.limit(limit)
+            query = query.limit(limit).offset(offset)
         return self._store.call(lambda: [_job(row) for row in query])
+
+
+def _matching(status: Optional[str], view: Optional[str], since: Optional[int], until: Optional[int]) -> Any:
+    condition = FeatureJob.f_job_id != ""
+    for wanted, term in (
+            (status, FeatureJob.f_status == status), (view, FeatureJob.f_view == view),
+            (since, FeatureJob.f_create_time >= since), (until, FeatureJob.f_create_time < until)):
+        if wanted is not None:
+            condition &= term
+    return condition
 
 
 def _job(row: FeatureJob) -> Job:

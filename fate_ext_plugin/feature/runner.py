@@ -228,10 +228,10 @@ class Runner:
         result = self._storage.result(job.job_id)
         os.replace(part, result)
         self._jobs.succeed(job.job_id, counts, result.stat().st_size)
-        if self._jobs.get(job.job_id).status == states.SUCCESS:
+        if self._jobs.status(job.job_id) == states.SUCCESS:
             self._storage.clear_work(job.job_id)
         else:
-            self._storage.forget(job.job_id)  # canceled in the last moment
+            self._storage.forget(job.job_id)  # canceled in the last moment, or deleted already
 
     def _progress_of(self, job: Job) -> Callable[[int], None]:
         last = [0.0, 0.0]
@@ -265,7 +265,7 @@ class Runner:
     def _fail(self, job: Job, error: ExtError) -> None:
         logger.error("job %s of view %s failed: %s", job.job_id, job.view, error.message)
         # One that ended otherwise meanwhile keeps its files: a result that was promised stays.
-        if self._jobs.fail(job.job_id, error) or self._jobs.get(job.job_id).status != states.SUCCESS:
+        if self._jobs.fail(job.job_id, error) or self._jobs.status(job.job_id) != states.SUCCESS:
             self._storage.forget(job.job_id)
 
     def _retry(self, job: Job) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Dict, Hashable, Iterable, Iterator, List, Mapping, Optio
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import permission as tables
 from fate_ext_plugin.db.base import Store, create_once, dicts, stamped
-from fate_ext_plugin.errors import InvalidGrant
+from fate_ext_plugin.errors import GrantTaken, UnknownGrant
 from fate_ext_plugin.permission.calendar import parse_hours
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.item import STAR, Item
@@ -98,36 +98,53 @@ class Grants:
         """Every grant, by name."""
         return [grant_of(row) for row in self.rows()]
 
-    def rows(self, party: Optional[str] = None) -> List[Dict[str, Any]]:
+    def rows(
+        self, party: Optional[str] = None, limit: Optional[int] = None, offset: int = 0
+    ) -> List[Dict[str, Any]]:
         """The table's rows by name, with who made them and when; all, or those that may concern ``party``."""
-        query = tables.Grant.select().order_by(tables.Grant.f_name)
-        if party is not None:
-            query = query.where(tables.Grant.f_party.in_([party, STAR]))
+        query = tables.Grant.select().where(_concerning(party)).order_by(tables.Grant.f_name)
+        if limit is not None:
+            query = query.limit(limit).offset(offset)
         return self._store.call(lambda: dicts(query))
 
+    def count(self, party: Optional[str] = None) -> int:
+        """How many :meth:`rows` has."""
+        return self._store.call(lambda: tables.Grant.select().where(_concerning(party)).count())
+
     def row(self, name: str) -> Dict[str, Any]:
-        """:raises InvalidGrant: there is none."""
+        """:raises UnknownGrant: there is none."""
         rows = self._store.call(lambda: dicts(tables.Grant.select().where(tables.Grant.f_name == name)))
         if not rows:
-            raise InvalidGrant(f"There is no grant {name[:64]!r}; `fate-ext grant list` shows all.")
+            raise UnknownGrant(f"There is no grant {name[:64]!r}; `fate-ext grant list` shows all.")
         return rows[0]
 
     # -- changes -------------------------------------------------------------------------------------------------------
 
     def add(self, grant: Grant, maker: Optional[str] = None) -> None:
-        """:raises InvalidGrant: there is one of that name."""
+        """:raises GrantTaken: there is one of that name."""
         def add() -> None:
             if tables.Grant.select().where(tables.Grant.f_name == grant.name).exists():
-                raise InvalidGrant(f"There is a grant {grant.name} already; `fate-ext grant show` shows it.")
+                raise GrantTaken(f"There is a grant {grant.name} already; `fate-ext grant show` shows it.")
             _insert([grant], maker or user())
 
         self._change(add)
 
+    def change(self, grant: Grant, maker: str) -> None:
+        """In place of the one of its name, whose uses stay counted.
+
+        :raises UnknownGrant: there is none."""
+        def change() -> None:
+            if not _delete([grant.name], uses=False):
+                raise UnknownGrant(f"There is no grant {grant.name}; add it.")
+            _insert([grant], maker)
+
+        self._change(change)
+
     def remove(self, name: str) -> None:
-        """:raises InvalidGrant: there is none."""
+        """:raises UnknownGrant: there is none."""
         def remove() -> None:
             if not _delete([name], uses=True):
-                raise InvalidGrant(f"There is no grant {name[:64]!r}; `fate-ext grant list` shows all.")
+                raise UnknownGrant(f"There is no grant {name[:64]!r}; `fate-ext grant list` shows all.")
 
         self._change(remove)
 
@@ -218,6 +235,10 @@ def _delete(names: Sequence[str], uses: bool) -> int:
                 counted.delete().where(counted.f_grant.in_(some)).execute()
         deleted += tables.Grant.delete().where(tables.Grant.f_name.in_(some)).execute()
     return deleted
+
+
+def _concerning(party: Optional[str]) -> Any:
+    return tables.Grant.f_name != "" if party is None else tables.Grant.f_party.in_([party, STAR])
 
 
 def _insert(grants: Sequence[Grant], maker: str) -> None:

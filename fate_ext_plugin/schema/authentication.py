@@ -71,8 +71,13 @@ def load(schema: Schema, text: bytes) -> Dict[str, Any]:
         raise InvalidRequestBody(f"The body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise InvalidRequestBody("The body must be a JSON object.")
+    return load_values(schema, value, "The body")
+
+
+def load_values(schema: Schema, values: Mapping[str, Any], what: str) -> Dict[str, Any]:
+    """:raises InvalidRequestBody: says what is wrong with ``what``."""
     try:
-        loaded: Dict[str, Any] = schema.load(value)
+        loaded: Dict[str, Any] = schema.load(values)
     except ValidationError as error:
-        raise InvalidRequestBody(f"The body: {json.dumps(error.messages)}") from None
+        raise InvalidRequestBody(f"{what}: {json.dumps(error.messages)}") from None
     return loaded

@@ -10,6 +10,7 @@ from fate_ext_plugin.errors import InvalidGrant
 from fate_ext_plugin.permission.calendar import WEEKDAYS, Calendar, Hours, parse_hours
 from fate_ext_plugin.permission.check import Decision
 from fate_ext_plugin.permission.grant import Grant
+from fate_ext_plugin.permission.grants import grant_of
 from fate_ext_plugin.permission.item import COMPONENT, STAR, Item, component, dataset
 from fate_ext_plugin.schema.feature import Text
 from fate_ext_plugin.schema.settings import Integer
@@ -75,6 +76,14 @@ class Dataset(fields.Field):
         return dataset(value["namespace"], value["name"])
 
 
+class CalendarSchema(Schema):
+    """:param calendar: the site's, for dates."""
+
+    def __init__(self, calendar: Calendar) -> None:
+        super().__init__()
+        self.calendar = calendar
+
+
 class When(fields.Field):
     """A date, or a date and time, at the site; YAML makes dates of some."""
 
@@ -88,7 +97,7 @@ class When(fields.Field):
             value = value.isoformat()
         if not isinstance(value, str):
             raise ValidationError("Must be a date such as 2027-01-31 or '2027-01-31 18:00'.")
-        assert isinstance(self.parent, GrantSchema)
+        assert isinstance(self.parent, CalendarSchema)
         try:
             return self.parent.calendar.parse(value)
         except (ValueError, OverflowError, OSError) as error:
@@ -103,12 +112,8 @@ class HoursField(fields.Field):
             raise ValidationError(str(error)) from None
 
 
-class GrantSchema(Schema):
-    """One grant. :param calendar: the site's, for dates."""
-
-    def __init__(self, calendar: Calendar) -> None:
-        super().__init__()
-        self.calendar = calendar
+class GrantSchema(CalendarSchema):
+    """One grant."""
 
     name = fields.String(load_default=None, validate=NAME)
     party = Party(required=True, validate=PARTY)
@@ -150,7 +155,7 @@ class GrantSchema(Schema):
         data["weekdays"] = tuple(day for day in WEEKDAYS if day in data["weekdays"])
         for key in ("initiators", "partners"):
             data[key] = tuple(dict.fromkeys(data[key]))
-        data["name"] = data["name"] or _name_for(data)
+        data["name"] = data.get("name") or _name_for(data)
         return Grant(**data)
 
 
@@ -206,6 +211,11 @@ def grant_dict(grant: Grant, calendar: Calendar) -> Dict[str, Any]:
     }
     unsaid = {"role": STAR, "effect": "allow"}
     return {key: value for key, value in found.items() if value and value != unsaid.get(key)}
+
+
+def grant_row_dict(row: Mapping[str, Any], calendar: Calendar) -> Dict[str, Any]:
+    """Of a row of the table, with who made it and when."""
+    return {**grant_dict(grant_of(row), calendar), "made_by": row["f_maker"], "made": row["f_create_date"]}
 
 
 def decision_dict(decision: Decision) -> Dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The room of administration: each thing an operator can do, once, for the REST interface, the console and commands."""

@@ -1,0 +1,40 @@
+"""Feature jobs: list, show, cancel, delete."""
+from typing import Any, Dict
+
+from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.schema import admin as schemas
+from fate_ext_plugin.schema.shown import job_dict
+
+
+def list_jobs(desk: Desk, call: Call) -> Dict[str, Any]:
+    said = call.said
+    wanted = {key: said[key] for key in ("status", "view", "since", "until")}
+    size = said["page_size"]
+    found = desk.jobs.find(limit=size, offset=(said["page"] - 1) * size, **wanted)
+    return {"jobs": [job_dict(job) for job in found], "count": desk.jobs.count(**wanted), "page": said["page"],
+            "page_size": size}
+
+
+def show_job(desk: Desk, call: Call) -> Dict[str, Any]:
+    return job_dict(desk.jobs.get(call.path["job_id"]))
+
+
+def cancel_job(desk: Desk, call: Call) -> Dict[str, Any]:
+    return job_dict(desk.service.cancel(call.path["job_id"]))
+
+
+def delete_job(desk: Desk, call: Call) -> Dict[str, Any]:
+    job = desk.jobs.get(call.path["job_id"])
+    desk.service.remove(job.job_id)
+    return job_dict(job)
+
+
+OPERATIONS = [
+    look("jobs.list", "/jobs", list_jobs, schemas.JobsAnswer, "List feature jobs, the newest first", schemas.JobsQuery),
+    look("jobs.show", "/jobs/<job_id>", show_job, schemas.JobAnswer, "Show a feature job"),
+    Operation("jobs.cancel", "POST", "/jobs/<job_id>/cancel", cancel_job, schemas.JobAnswer,
+              "Cancel a waiting or running feature job; its FATE job fails with that reason"),
+    Operation("jobs.delete", "DELETE", "/jobs/<job_id>", delete_job, schemas.JobAnswer,
+              "Forget a feature job that has ended, with its result"),
+]
