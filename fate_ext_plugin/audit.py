@@ -1,6 +1,5 @@
 """The audit trail: one JSON line for every decision of a server, in files bounded in size. It never holds a secret."""
 import atexit
-import heapq
 import json
 import logging
 import os
@@ -9,7 +8,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, Mapping, Optional, Tuple
 
 logger = logging.getLogger(__name__)
 ALLOWED, REFUSED = "allowed.jsonl", "refused.jsonl"
@@ -140,56 +139,14 @@ class _File:
     def _rotate(self) -> None:
         self._close()
         for number in range(FILES - 1, 0, -1):
-            older = self._path if number == 1 else _numbered(self._path, number - 1)
+            older = numbered(self._path, number - 1)
             if older.exists():
-                os.replace(older, _numbered(self._path, number))
+                os.replace(older, numbered(self._path, number))
 
 
-def read(*folders: Path) -> Iterator[Dict[str, Any]]:
-    """All decisions still known of the trails in ``folders``, the newest first."""
-    files = (_read(folder / name) for folder in folders for name in (ALLOWED, REFUSED))
-    return heapq.merge(*files, key=lambda entry: -float(entry["time"]))
-
-
-def search(
-    folders: Sequence[Path], *, limit: int, before: Optional[float] = None, check: Optional[str] = None,
-    who: Optional[str] = None, allowed: Optional[bool] = None, since: Optional[int] = None, until: Optional[int] = None,
-) -> Tuple[List[Dict[str, Any]], Optional[float]]:
-    """The newest decisions that fit, and where older ones begin: ``before`` of the next search, None if there are none.
-
-    :param before: s since 1970; :param since, until: ms since 1970.
-    """
-    found: List[Dict[str, Any]] = []
-    for entry in read(*folders):
-        time_s = float(entry["time"])
-        if since is not None and time_s * 1000 < since:
-            break
-        if (before is not None and time_s >= before) or (until is not None and time_s * 1000 >= until):
-            continue
-        wanted = ((check, entry["check"]), (who, entry["who"]), (allowed, entry["allowed"]))
-        if all(value is None or value == has for value, has in wanted):
-            if len(found) == limit:
-                return found, float(found[-1]["time"])
-            found.append(entry)
-    return found, None
-
-
-def _read(path: Path) -> Iterator[Dict[str, Any]]:
-    for file in (path, *(_numbered(path, number) for number in range(1, FILES))):
-        try:
-            lines = file.read_text("ascii").splitlines()
-        except FileNotFoundError:
-            continue
-        for line in reversed(lines):
-            try:
-                entry: Dict[str, Any] = json.loads(line)
-            except ValueError:
-                continue  # a line that a killed server did not finish
-            yield entry
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.name}.{number}")
+def numbered(path: Path, number: int) -> Path:
+    """The ``number``-th older file; 0 is the one that is written."""
+    return path.with_name(f"{path.name}.{number}") if number else path
 
 
 def _short(value: Any) -> Optional[str]:

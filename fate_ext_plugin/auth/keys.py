@@ -58,6 +58,20 @@ class KeyRing:
         valid = [key for key in self.private.get(party_id, ()) if key.valid(now)]
         return max(valid, key=lambda key: (key.valid_from or 0, key.created)) if valid else None
 
+    def own_keys(self, party_id: str, now: int) -> List[Key]:
+        """Ours that signs now, if any, then those to come.
+
+        :raises UnknownKey: there is neither.
+        """
+        signing = self.signing_key(party_id, now)
+        coming = [own for own in self.private.get(party_id, ()) if own.valid_from and own.valid_from > now]
+        found = ([signing] if signing else []) + sorted(coming, key=lambda own: own.valid_from or 0)
+        if not found:
+            raise UnknownKey(
+                f"There is no valid private key of party {party_id} here. `fate-ext key generate` makes the first one, "
+                "`rotate` the next; `list` shows all.")
+        return found
+
     def verifying_keys(self, party_id: str, now: int) -> List[Key]:
         """Every key that a signature of this party may be made with now; our own private keys among them."""
         return [key for key in (*self.public.get(party_id, ()), *self.private.get(party_id, ())) if key.valid(now)]
@@ -166,25 +180,20 @@ class SiteKeys:
             raise InvalidKey(
                 f"{len(found)} keys of party {party_id} begin with {fingerprint[:80]!r}; give at least 8 characters of "
                 "one key's fingerprint, from `list`.")
-        key_id = _id(found[0]["kind"], party_id, found[0]["fingerprint"])
+        self._delete(_id(found[0]["kind"], party_id, found[0]["fingerprint"]))
+
+    def remove_public(self, party_id: str, fingerprint: str) -> None:
+        """Revoke a partner's key, by its whole fingerprint.
+
+        :raises KeyTaken: it is a private one of our own.
+        """
+        if self._has(_id(PRIVATE, party_id, fingerprint)):
+            raise KeyTaken("This is a private key of our own; `fate-ext key` on the server rotates and removes it.")
+        self._delete(_id(PUBLIC, party_id, fingerprint))
+
+    def _delete(self, key_id: str) -> None:
         self._store.call(lambda: tables.SiteKey.delete().where(tables.SiteKey.f_id == key_id).execute())
         self._cached.forget()
-
-    def remove_public(self, fingerprint: str) -> List[str]:
-        """Revoke a partner's key, whoever has it; returns the party IDs.
-
-        :raises UnknownKey: no such key. :raises KeyTaken: it is our own.
-        """
-        found = [row for row in self.rows() if row["fingerprint"] == fingerprint]
-        parties = [row["party_id"] for row in found if row["kind"] == PUBLIC]
-        if not found:
-            raise UnknownKey(f"There is no key {fingerprint[:80]!r}; give the whole fingerprint, from the list.")
-        if not parties:
-            raise KeyTaken("This is a private key of our own; `fate-ext key rotate` and `remove` replace it.")
-        ids = [_id(PUBLIC, party, fingerprint) for party in parties]
-        self._store.call(lambda: tables.SiteKey.delete().where(tables.SiteKey.f_id.in_(ids)).execute())
-        self._cached.forget()
-        return parties
 
     def take_over(self, rows: Iterable[Tuple[str, str, str]]) -> Dict[str, str]:
         """Import FATE Flow's own keys; returns what became of each: a fingerprint, or why it was refused.

@@ -25,7 +25,7 @@ def audit(
     conf: Path, as_json: bool, refused: bool, check: Optional[str], who: Optional[str], limit: int
 ) -> None:
     """List the newest decisions of authentication and permission."""
-    from fate_ext_plugin.audit import read
+    from fate_ext_plugin.audit_search import read
     from fate_ext_plugin.permission.opened import trail_folder
 
     settings = read_settings_file(conf)

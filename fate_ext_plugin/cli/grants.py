@@ -281,7 +281,7 @@ def _said(found: Dict[str, Any]) -> Iterable[Tuple[str, str]]:
 
 
 def _rehearse(room: _Room, before: List[Any], wanted: List[Any], days: int) -> None:
-    from fate_ext_plugin.audit import read
+    from fate_ext_plugin.audit_search import read
     from fate_ext_plugin.permission.policy import past_requests, rehearse
 
     now = time.time()

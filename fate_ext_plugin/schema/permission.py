@@ -16,7 +16,7 @@ from fate_ext_plugin.schema.feature import Text
 from fate_ext_plugin.schema.settings import Integer
 from fate_ext_plugin.settings import explain
 
-ROLES = ("guest", "host", "arbiter", "local", STAR)
+JOB_ROLES = ("guest", "host", "arbiter", "local")
 # MySQL's TEXT holds 65,535 bytes.
 MAX_ITEMS_BYTES = 60_000
 NAME = validate.Regexp(
@@ -117,7 +117,8 @@ class GrantSchema(CalendarSchema):
 
     name = fields.String(load_default=None, validate=NAME)
     party = Party(required=True, validate=PARTY)
-    role = fields.String(load_default=STAR, validate=validate.OneOf(ROLES, error="Must be one of: {choices}."))
+    role = fields.String(load_default=STAR, validate=validate.OneOf(
+        (*JOB_ROLES, STAR), error="Must be one of: {choices}."))
     effect = fields.String(load_default="allow", validate=validate.OneOf(
         ("allow", "deny"), error="Must be one of: {choices}."))
     components = fields.List(fields.String(validate=COMPONENT_PATTERN), load_default=list)
