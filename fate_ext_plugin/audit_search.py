@@ -204,10 +204,15 @@ class _Stream:
                 at = block.rfind(self._needles[-1], 0, start)
                 end = block.find(b"\n", at) + 1 if at >= 0 else 0
                 continue
-            entry = _parsed(block[start:end])
+            entry = None if self._late(block, start) else _parsed(block[start:end])
             if entry is not None and self._wanted.fits(entry):
                 yield entry, start
             end = start
+
+    def _late(self, block: bytes, start: int) -> bool:
+        """Whether the line at ``start`` comes after what is wanted ends: not worth parsing."""
+        moment = None if self._wanted.until is None else _time(block, start)
+        return moment is not None and moment * 1000 >= self._wanted.until + 1  # type: ignore[operator]
 
 
 def _blocks(descriptor: int, end: int) -> Iterator[Tuple[bytes, int]]:

@@ -129,7 +129,7 @@ class TestSearch:
     def write(trail: AuditTrail, clock: Clock, numbers: Iterable[int]) -> None:
         for number in numbers:
             trail.write(("client", "site")[number % 2], number % 3 > 0, f"w{number % 7}", f"GET /{number}", None, "ok")
-            clock.now += 0.001 * (number % 5 == 0)
+            clock.now = round(clock.now + 0.001 * (number % 5 == 0), 3)
         trail.flush()
 
     @staticmethod
@@ -202,9 +202,9 @@ class TestSearch:
 
     def test_a_million_decisions_take_no_longer_than_anybody_waits(self, tmp_path: Path) -> None:
         """Each answer is there in less than 200 ms, and the few of somebody are found in a few of them."""
-        lines = [json.dumps({"time": 1_800_000_000 + number / 1000, "check": ("client", "site")[number % 2],
-                             "allowed": True, "who": f"w{number % 5000}", "what": "GET /v1/job/list/of/everything",
-                             "from": "10.0.0.5", "reason": "ok"}) + "\n" for number in range(1_000_000)]
+        lines = [f'{{"time": {1_800_000_000 + number / 1000}, "check": "{("client", "site")[number % 2]}", '
+                 f'"allowed": true, "who": "w{number % 5000}", "what": "GET /v1/job/list/of/everything", '
+                 '"from": "10.0.0.5", "reason": "ok"}\n' for number in range(1_000_000)]
         for number in range(5):
             (tmp_path / f"allowed.jsonl{f'.{number}' if number else ''}").write_text(
                 "".join(lines[(4 - number) * 200_000:(5 - number) * 200_000]))

@@ -83,7 +83,8 @@ OPERATIONS = [
     look("keys.own", "/keys/own", show_own_keys, schemas.OwnKeysAnswer,
          "Show our own public key, for partners: the one that signs now, then those to come", schemas.OwnKeysQuery),
     Operation("keys.add", "POST", "/keys", add_key, schemas.KeyAnswer,
-              "Accept a partner's public key beside those it has", schemas.NewKey),
+              "Accept a partner's public key beside those it has", schemas.NewKey,
+              unkept=("public_key",)),  # a private one by mistake
     Operation("keys.remove", "DELETE", "/keys/<party_id>/<fingerprint>", remove_key, schemas.KeyAnswer,
               "Revoke a partner's key at once"),
     look("policies.list", "/policies", list_policies, schemas.PoliciesAnswer,

@@ -1,4 +1,5 @@
 """Requests and answers of /v1/ext/admin. An answer holds what stands here and nothing else: so none holds a secret."""
+import re
 from typing import Any, Optional
 
 from marshmallow import Schema, fields, validate
@@ -6,7 +7,9 @@ from marshmallow import Schema, fields, validate
 from fate_ext_plugin.auth.clients import ROLES
 from fate_ext_plugin.auth.keys import ENVELOPES
 from fate_ext_plugin.auth.scheme import ALGORITHMS
+from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.feature.view import RESERVED_NAMES
+from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.schema.feature import Text
 from fate_ext_plugin.schema.permission import (
     JOB_ROLES,
@@ -22,6 +25,7 @@ from fate_ext_plugin.schema.settings import NAME, Boolean, Integer, Scalar
 STATUSES = ("waiting", "running", "success", "failed", "canceled", "expired")
 CHECKS = ("client", "site", "signature", "permission", "admin")
 MAX_PAGE = 1000
+DAY_MS = 86_400_000
 NAMES = validate.Length(max=100)
 JOB_ID = validate.Regexp(r"\A[\x20-\x7e]{1,64}\Z", error="Is no job ID of FATE Flow's.")
 
@@ -34,6 +38,19 @@ class Number(fields.Integer):
         if not isinstance(value, str) or not value.isdigit() or not value.isascii() or len(value) > 9:
             raise self.make_error("invalid", input=value)
         return int(value)
+
+
+class MachineWhen(When):
+    """By this machine's clock, as the answers show it; or ``90d``, so many days from now."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> int:
+        days = re.fullmatch("([0-9]{1,5})d", value) if isinstance(value, str) else None
+        if days:
+            return now_ms() + int(days.group(1)) * DAY_MS
+        return super()._deserialize(value, attr, data, **kwargs)
+
+    def _calendar(self) -> Calendar:
+        return Calendar()
 
 
 def one_of(choices: Any) -> validate.OneOf:
@@ -50,8 +67,8 @@ class Page(CalendarSchema):
 
 
 class Span(CalendarSchema):
-    since = When()
-    until = When()
+    since = MachineWhen()
+    until = MachineWhen()
 
 
 class JobsQuery(Page, Span):
@@ -99,7 +116,7 @@ class NewClient(CalendarSchema):
     role = fields.String(load_default=None, allow_none=True, validate=one_of(ROLES))
     algorithm = fields.String(load_default="hmac-sha1", validate=one_of(ALGORITHMS))
     secret = Text(load_default=None, allow_none=True, validate=validate.Length(max=256))
-    expires = When()
+    expires = MachineWhen()
     paths = fields.List(Text(validate=validate.Length(max=256)), load_default=list, validate=NAMES)
     methods = fields.List(Text(), load_default=list, validate=NAMES)
     networks = fields.List(Text(), load_default=list, validate=NAMES)
@@ -116,8 +133,8 @@ class ClientRotation(CalendarSchema):
 class NewKey(CalendarSchema):
     party_id = Party(required=True)
     public_key = Text(required=True, validate=validate.Length(max=20_000))
-    valid_from = When()
-    valid_until = When()
+    valid_from = MachineWhen()
+    valid_until = MachineWhen()
 
 
 class PolicyChange(CalendarSchema):

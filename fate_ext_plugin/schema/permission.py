@@ -97,11 +97,14 @@ class When(fields.Field):
             value = value.isoformat()
         if not isinstance(value, str):
             raise ValidationError("Must be a date such as 2027-01-31 or '2027-01-31 18:00'.")
-        assert isinstance(self.parent, CalendarSchema)
         try:
-            return self.parent.calendar.parse(value)
+            return self._calendar().parse(value)
         except (ValueError, OverflowError, OSError) as error:
             raise ValidationError(str(error)) from None
+
+    def _calendar(self) -> Calendar:
+        assert isinstance(self.parent, CalendarSchema)
+        return self.parent.calendar
 
 
 class HoursField(fields.Field):
