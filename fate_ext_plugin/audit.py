@@ -3,6 +3,7 @@ import atexit
 import json
 import logging
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -50,12 +51,7 @@ class AuditTrail:
         :param who: app key or party; :param what: method and path, or none; :param source: address, where known.
         :param request: all that the decision was made of, where it may be tried again; left out if it is long.
         """
-        entry: Dict[str, Any] = {
-            "time": round(self._clock(), 6), "check": check, "allowed": allowed, "who": _short(who),
-            "what": _short(what), "from": _short(source), "reason": _short(reason)}
-        if request is not None and len(json.dumps(request)) <= MAX_REQUEST:
-            entry["request"] = request
-        self._waiting.append((check, allowed, (json.dumps(entry) + "\n").encode("ascii")))
+        self._waiting.append((check, allowed, _line(self._clock(), check, allowed, who, what, source, reason, request)))
         if len(self._waiting) > MAX_WAITING:
             self.flush()  # the disk is slower than the requests
         if self._thread is None:
@@ -119,7 +115,7 @@ class _File:
             if not self._failing:  # once, not with every decision
                 logger.error("the audit trail can't be written: %s: %s", error.strerror, self._path)
             self._failing = True
-            self._close()
+            self.close()
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -130,18 +126,40 @@ class _File:
                 os.write(self._descriptor, b"\n")  # after a line that could not be finished
         return self._descriptor
 
-    def _close(self) -> None:
+    def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             with suppress(OSError):
                 os.close(descriptor)
 
     def _rotate(self) -> None:
-        self._close()
+        self.close()
         for number in range(FILES - 1, 0, -1):
             older = numbered(self._path, number - 1)
             if older.exists():
                 os.replace(older, numbered(self._path, number))
+
+
+def note_beside(
+    folder: Path, check: str, who: str, what: str, source: str, request: Optional[Mapping[str, Any]]
+) -> None:
+    """Note a decision of another process than the one that writes this trail: one line, and that one may move the file
+    meanwhile. A disk that is full is told in the log."""
+    file = _File(folder / ALLOWED, sys.maxsize)
+    file.append(_line(time.time(), check, True, who, what, source, "ok", request))
+    file.close()
+
+
+def _line(
+    now: float, check: str, allowed: bool, who: Any, what: Any, source: Any, reason: str,
+    request: Optional[Mapping[str, Any]],
+) -> bytes:
+    entry: Dict[str, Any] = {
+        "time": round(now, 6), "check": check, "allowed": allowed, "who": _short(who), "what": _short(what),
+        "from": _short(source), "reason": _short(reason)}
+    if request is not None and len(json.dumps(request)) <= MAX_REQUEST:
+        entry["request"] = request
+    return (json.dumps(entry) + "\n").encode("ascii")
 
 
 def numbered(path: Path, number: int) -> Path:

@@ -3,8 +3,9 @@ from typing import Any, Dict, Optional
 
 from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.auth.keys import PRIVATE
 from fate_ext_plugin.db.base import date_of, now_ms
-from fate_ext_plugin.errors import UnknownKey
+from fate_ext_plugin.errors import KeyTaken, UnknownKey
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.shown import key_dict
 
@@ -28,16 +29,21 @@ def show_own_keys(desk: Desk, call: Call) -> Dict[str, Any]:
 
 
 def add_key(desk: Desk, call: Call) -> Dict[str, Any]:
-    said = call.said
-    fingerprint = desk.keys.add_public(said["party_id"], said["public_key"], said["valid_from"], said["valid_until"])
-    return key_dict(_row(desk, said["party_id"], fingerprint))
+    party, span = call.said["party_id"], (call.said["valid_from"], call.said["valid_until"])
+    fingerprint = desk.keys.add_public(party, call.said["public_key"], *span)
+    row = _row(desk, party, fingerprint)
+    if any(span) and span != (row["valid_from"], row["valid_until"]):
+        raise KeyTaken(f"This key of party {party} is here already, {_span(row)}; nothing is changed. Remove it first.")
+    return key_dict(row)
 
 
 def remove_key(desk: Desk, call: Call) -> Dict[str, Any]:
     party, fingerprint = call.path["party_id"], call.path["fingerprint"].replace("SHA256:", "", 1)
-    found = key_dict(_row(desk, party, fingerprint))
-    desk.keys.remove_public(party, fingerprint)
-    return found
+    row = _row(desk, party, fingerprint)
+    if row["kind"] == PRIVATE:
+        raise KeyTaken("This is a private key of our own; `fate-ext key` on the server rotates and removes it.")
+    desk.keys.remove(party, fingerprint)
+    return key_dict(row)
 
 
 def list_policies(desk: Desk, call: Call) -> Dict[str, Any]:
@@ -68,6 +74,11 @@ def _row(desk: Desk, party: str, fingerprint: str) -> Dict[str, Any]:
         if (row["party_id"], row["fingerprint"]) == (party, fingerprint):
             return row
     raise UnknownKey(f"Party {party[:20]!r} has no key {fingerprint[:80]!r} here; give the whole one, from the list.")
+
+
+def _span(row: Dict[str, Any]) -> str:
+    start, end = _date(row["valid_from"]), _date(row["valid_until"])
+    return f"valid {f'from {start} ' if start else ''}until {end or 'it is removed'}"
 
 
 def _shown(fingerprint: str) -> str:

@@ -1,9 +1,11 @@
 """One thing an operator can do, and all that the doors need to know of it."""
+import re
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 
 from marshmallow import Schema, ValidationError
 
+from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.auth.clients import ADMIN, ROLES
 from fate_ext_plugin.errors import InvalidRequestBody
@@ -48,6 +50,10 @@ class Operation:
     @property
     def roles(self) -> List[str]:
         return [ADMIN] if self.changes else list(ROLES)
+
+    def url(self, path: Mapping[str, str]) -> str:
+        """Path of a request for it. :param path: what stands in it, by name."""
+        return ADMIN_PREFIX + re.sub("<([a-z_]+)>", lambda match: path[match.group(1)], self.path)
 
     def load(self, desk: Desk, values: Any) -> Any:
         """What is said, checked. Of a query every value is text.

@@ -7,12 +7,12 @@ from typing import Any, Callable, Iterator, List, NoReturn, Optional, Tuple
 from flask import Blueprint, Flask, Request, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath
 from fate_ext_plugin.fence import TOKEN_ARGUMENT, Address, Fence
 
 logger = logging.getLogger(__name__)
 PREFIX = "/v1/ext"
-ADMIN_PREFIX = f"{PREFIX}/admin"
 # fate_flow.entity.RetCode for an HTTP status of ours; any other is 100, an exception.
 RETCODES = {400: 101, 401: 109, 403: 108, 404: 102, 405: 101, 409: 103, 410: 102, 413: 101, 415: 101, 422: 102,
             429: 103}

@@ -9,7 +9,7 @@ from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, create_once, dicts, now_ms
-from fate_ext_plugin.errors import ExtError, InvalidKey, KeyTaken, UnknownKey
+from fate_ext_plugin.errors import ExtError, InvalidKey, UnknownKey
 
 PRIVATE, PUBLIC = "private", "public"
 # How the outcome of a key that could not be taken over begins.
@@ -168,32 +168,17 @@ class SiteKeys:
         return fingerprint
 
     def remove(self, party_id: str, fingerprint: str) -> None:
-        """Revoke a key, public or private, by (the beginning of) its fingerprint.
+        """Revoke a key, public or private, by its whole fingerprint.
 
-        :raises InvalidKey: none or several fit.
+        :raises UnknownKey: there is none.
         """
-        wanted = fingerprint.lower()
-        if wanted.startswith("sha256:"):
-            wanted = wanted[len("sha256:"):]
-        found = [row for row in self.rows() if row["party_id"] == party_id and row["fingerprint"].startswith(wanted)]
-        if len(found) != 1 or len(wanted) < 8:
-            raise InvalidKey(
-                f"{len(found)} keys of party {party_id} begin with {fingerprint[:80]!r}; give at least 8 characters of "
-                "one key's fingerprint, from `list`.")
-        self._delete(_id(found[0]["kind"], party_id, found[0]["fingerprint"]))
-
-    def remove_public(self, party_id: str, fingerprint: str) -> None:
-        """Revoke a partner's key, by its whole fingerprint.
-
-        :raises KeyTaken: it is a private one of our own.
-        """
-        if self._has(_id(PRIVATE, party_id, fingerprint)):
-            raise KeyTaken("This is a private key of our own; `fate-ext key` on the server rotates and removes it.")
-        self._delete(_id(PUBLIC, party_id, fingerprint))
-
-    def _delete(self, key_id: str) -> None:
-        self._store.call(lambda: tables.SiteKey.delete().where(tables.SiteKey.f_id == key_id).execute())
-        self._cached.forget()
+        for key_id in (_id(PRIVATE, party_id, fingerprint), _id(PUBLIC, party_id, fingerprint)):
+            if self._has(key_id):
+                self._store.call(lambda key_id=key_id: (  # type: ignore[misc]
+                    tables.SiteKey.delete().where(tables.SiteKey.f_id == key_id).execute()))
+                self._cached.forget()
+                return
+        raise UnknownKey(f"Party {party_id[:20]!r} has no key {fingerprint[:80]!r} here; `list` shows all.")
 
     def take_over(self, rows: Iterable[Tuple[str, str, str]]) -> Dict[str, str]:
         """Import FATE Flow's own keys; returns what became of each: a fingerprint, or why it was refused.

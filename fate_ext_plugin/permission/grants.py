@@ -4,7 +4,21 @@ import getpass
 import json
 from collections import defaultdict
 from functools import lru_cache
-from typing import Any, Dict, Hashable, Iterable, Iterator, List, Mapping, Optional, Protocol, Sequence, Set, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Hashable,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import permission as tables
@@ -158,12 +172,18 @@ class Grants:
         self.row(name)  # no new revision for nothing
         self._change(remove)
 
-    def replace(self, put: Sequence[Grant], remove: Sequence[str], maker: Optional[str] = None) -> None:
-        """Put grants in, in place of those of the same names, whose uses stay counted; take some out."""
+    def replace(
+        self, put: Sequence[Grant], remove: Sequence[str], maker: Optional[str] = None,
+        progress: Callable[[int], object] = lambda count: None,
+    ) -> None:
+        """Put grants in, in place of those of the same names, whose uses stay counted; take some out. All or none.
+
+        :param progress: is told of so many more that are put in.
+        """
         def replace() -> None:
             _delete(remove, uses=True)
             _delete([grant.name for grant in put], uses=False)
-            _insert(put, maker or user())
+            _insert(put, maker or user(), progress)
 
         self._change(replace)
 
@@ -255,13 +275,14 @@ def _concerning(party: Optional[str], query: Any) -> Any:
     return query if party is None else query.where(tables.Grant.f_party.in_([party, STAR]))
 
 
-def _insert(grants: Sequence[Grant], maker: str) -> None:
+def _insert(grants: Sequence[Grant], maker: str, progress: Callable[[int], object] = lambda count: None) -> None:
     made = _created({})
     for some in _some(grants, ROWS_AT_ONCE):
         tables.Grant.insert_many([{**_row(grant), "f_maker": maker, **made} for grant in some]).execute()
-    keys = [{"f_key": key, "f_grant": grant.name, **made} for grant in grants for key in sorted(_keys_of(grant))]
-    for some_keys in _some(keys, ROWS_AT_ONCE):
-        tables.GrantKey.insert_many(some_keys).execute()
+        keys = [{"f_key": key, "f_grant": grant.name, **made} for grant in some for key in sorted(_keys_of(grant))]
+        for some_keys in _some(keys, ROWS_AT_ONCE):
+            tables.GrantKey.insert_many(some_keys).execute()
+        progress(len(some))
 
 
 def _created(values: Dict[str, Any]) -> Dict[str, Any]:

@@ -155,7 +155,8 @@ class TestViews:
         ("credit", {"ids": ["u1"], "parameters": {"month": "x"}}, 400, "does not match the pattern"),
         ("credit", {"ids": ["u1"], "parameters": {"view": "broken"}}, 400, "views.parameters"),
         ("credit", {"ids": ["u1"], "parameters": {"month": "209901"}}, 404, "No data is stored for month=209901"),
-        ("broken", {"ids": ["u1"]}, 404, "The source has no files yet"), ("bad", {"ids": ["u1"]}, 422, "colour"), ("credit", {"ids": ["  "]}, 400, "No ID"),
+        ("broken", {"ids": ["u1"]}, 404, "The source has no files yet"),
+        ("bad", {"ids": ["u1"]}, 422, "colour"), ("credit", {"ids": ["  "]}, 400, "No ID"),
     ])
     def test_what_a_job_would_fail_with_is_said(
         self, admin: Admin, view: str, body: Any, status: int, says: str
