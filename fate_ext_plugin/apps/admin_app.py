@@ -7,10 +7,11 @@ FATE's signed text lacks the method, and what is no JSON of the body. So here th
 ``method=DELETE``, unless it is GET; the whole body is signed, and is JSON; and a path holds nothing whose decoded form
 another path may have. What is captured on its way can be delivered once, as it is, or not at all.
 """
+import json
 import re
 from typing import Any, Dict
 
-from flask import Response, jsonify, request
+from flask import Response, request
 
 from fate_ext_plugin.admin.catalog import OPERATIONS
 from fate_ext_plugin.admin.desk import Desk
@@ -52,9 +53,9 @@ class _Entrance:
         body = read_body(MAX_BODY_BYTES)
         client = self._client(address, body, operation)
         call = Call(client.app_key, self._said(operation, body), path)
-        response = jsonify(retcode=0, retmsg="success", data=operation.perform(self._desk, call))
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        answer = {"retcode": 0, "retmsg": "success", "data": operation.perform(self._desk, call)}
+        # In the order of the schema, which jsonify would sort.
+        return Response(json.dumps(answer), mimetype="application/json", headers={"Cache-Control": "no-store"})
 
     def _address(self) -> Address:
         try:

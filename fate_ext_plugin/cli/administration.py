@@ -99,8 +99,8 @@ def administered(command: Callable[..., Any]) -> Callable[..., Any]:
                   help="The client to sign with, one with a role; with --url.")
     @click.option("--app-secret-file", "login_secret", type=Path, metavar="FILE", envvar="FATE_EXT_APP_SECRET_FILE",
                   show_envvar=True, help="A file of mode 0600 with its secret; or the secret in FATE_EXT_APP_SECRET.")
-    @click.option("--algorithm", "signing", default="hmac-sha1", type=click.Choice(["hmac-sha1", "hmac-sha256"]),
-                  envvar="FATE_EXT_ALGORITHM", show_envvar=True, show_default=True, help="What it signs with.")
+    @click.option("--app-algorithm", "signing", default="hmac-sha1", type=click.Choice(["hmac-sha1", "hmac-sha256"]),
+                  envvar="FATE_EXT_APP_ALGORITHM", show_envvar=True, show_default=True, help="What it signs with.")
     @wraps(command)
     def opened(
         conf: Path, url: Optional[str], login: Optional[str], login_secret: Optional[Path], signing: str, **options: Any
