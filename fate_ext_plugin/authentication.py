@@ -22,10 +22,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Authentication:
-    """Who may call: clients, and sites; ``audit`` has the decisions of both."""
+    """Who may call: clients, and sites. The tables of both, for those who manage them, and the trail of decisions."""
 
     clients: ClientAuthentication
     sites: SiteAuthentication
+    client_table: Clients
+    keys: SiteKeys
     audit: AuditTrail
 
     def require_usable(self) -> None:
@@ -60,7 +62,7 @@ def open_authentication(
     chosen = section_of(settings)
     box = open_box(chosen, make=True)
     migrate(store)
-    keys, clients = SiteKeys(store, box), Clients(store, box)
+    keys, clients = SiteKeys(store, box), Clients(store, box, own_client[0] if own_client else None)
     if party_id:
         _first_keys(keys, party_id, flow_keys)
     keys.ring()  # now, while a wrong master key is still an error of the start
@@ -76,7 +78,7 @@ def open_authentication(
     return Authentication(
         ClientAuthentication(clients, own, nonces, audit, chosen.client_window_seconds, throttle),
         _sites(chosen, keys, party_id, nonces, audit),
-        audit)
+        clients, keys, audit)
 
 
 def _first_keys(keys: SiteKeys, party_id: str, flow_keys: Callable[[], Iterable[Tuple[str, str, str]]]) -> None:

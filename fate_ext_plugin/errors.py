@@ -132,6 +132,18 @@ class InvalidKey(ExtError):
     status, code = 400, 40006
 
 
+class UnknownKey(InvalidKey):
+    """A key or client that is not there."""
+
+    status, code = 404, 40404
+
+
+class KeyTaken(InvalidKey):
+    """There is one of that name already, or it is not for this door to change."""
+
+    status, code = 409, 40902
+
+
 class InvalidPermissionRequest(ExtError):
     """A request for permission that is not of FATE Flow's form.
 
@@ -152,6 +164,16 @@ class InvalidGrant(ExtError):
     status, code = 400, 40008
 
 
+class UnknownGrant(InvalidGrant):
+    status, code = 404, 40405
+
+
+class GrantTaken(InvalidGrant):
+    """There is one of that name already."""
+
+    status, code = 409, 40903
+
+
 class Forbidden(ExtError):
     """The fence refused the caller; the reason stands in the log, not in the answer.
 
@@ -161,6 +183,13 @@ class Forbidden(ExtError):
     """
 
     status, code = 403, 40301
+
+
+class RoleMissing(ExtError):
+    """A client is who it says, but its role does not allow this; ``reason``, a few words, is for the audit trail."""
+
+    status, code = 403, 40304
+    reason = "no such role"
 
 
 class NoSuchPath(ExtError):
@@ -193,6 +222,16 @@ class NoData(ExtError):
     status, code = 404, 40403
 
 
+class UnknownView(ExtError):
+    status, code = 404, 40406
+
+
+class NotSetUp(ExtError):
+    """What is asked for belongs to a service that this site has not set up."""
+
+    status, code = 404, 40407
+
+
 class MethodNotAllowed(ExtError):
     """The service does not take this HTTP method.
 
@@ -221,6 +260,18 @@ class ResultNotReady(ExtError):
     """
 
     status, code = 409, 40901
+
+
+class WrongJobState(ExtError):
+    """The job has ended where it must not have, or has not where it must."""
+
+    status, code = 409, 40904
+
+
+class JobFailed(ExtError):
+    """A test of a view ended with what a job would fail with."""
+
+    status, code = 422, 42202
 
 
 class ResultExpired(ExtError):

@@ -48,12 +48,18 @@ class Fence:
         :param tokens: all values of the query parameter ``token``.
         :raises Forbidden: without the reason, which goes to the log.
         """
-        caller = self._require_near(service, peer, forwarded, self._allowed)
+        caller = self.check_network(service, peer, forwarded)
         expected = self.token(service).encode("ascii")
         given = tokens[0].encode("utf-8", "replace") if len(tokens) == 1 else b""
         if not hmac.compare_digest(expected, given):
             reason = "missing" if not any(tokens) else "doubled" if len(tokens) > 1 else "wrong"
             self._refuse(service, f"{reason} token from {caller}; FATE Flow's registry holds the right url")
+
+    def check_network(self, service: str, peer: Optional[str], forwarded: Sequence[str]) -> Address:
+        """The half of :meth:`check` for a request that is signed: returns the caller.
+
+        :raises Forbidden: likewise."""
+        return self._require_near(service, peer, forwarded, self._allowed)
 
     def check_probe(self, service: str, peer: Optional[str], forwarded: Sequence[str]) -> None:
         """Let a load balancer ask how we are: it has no token, and may be the trusted proxy itself.

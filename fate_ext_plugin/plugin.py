@@ -7,10 +7,12 @@ from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 from flask import Blueprint
 
 from fate_ext_plugin import __version__
+from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps.admin_app import add_admin_services
 from fate_ext_plugin.apps.authentication_app import add_authentication_services
 from fate_ext_plugin.apps.feature_app import add_feature_services
-from fate_ext_plugin.apps.monitoring_app import add_metrics, add_probes
+from fate_ext_plugin.apps.monitoring_app import add_metrics, add_openapi, add_probes
 from fate_ext_plugin.apps.permission_app import add_permission_service
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.authentication import Authentication, open_authentication
@@ -18,12 +20,14 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.job import Jobs
 from fate_ext_plugin.feature.runner import Runner
+from fate_ext_plugin.feature.sample import Sampler
 from fate_ext_plugin.feature.servers import Server, Servers
 from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.feature.tokens import shared_secret
 from fate_ext_plugin.fence import LOOPBACK, Fence
 from fate_ext_plugin.host import Host
+from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.opened import open_permission
 from fate_ext_plugin.readiness import Readiness
@@ -74,6 +78,7 @@ class Plugin:
         """The blueprint with all services."""
         door = Door(self.fence, self._metrics and self._metrics.request)
         add_probes(door, self.readiness)
+        add_openapi(door)
         if self._metrics:
             self._look_with(self._metrics)
             add_metrics(door, self._metrics.text)
@@ -84,7 +89,15 @@ class Plugin:
             add_authentication_services(door, self.authentication, self.settings.authentication.signature_over_http)
         if self.permission:
             add_permission_service(door, self.permission)
+        if self.authentication:
+            add_admin_services(door, self._desk(self.authentication))
         return door.manager
+
+    def _desk(self, authentication: Authentication) -> Desk:
+        zone = self.settings.permission.time_zone if self.settings.permission else None
+        return Desk(
+            self.settings, self.host.party_id(), self.jobs, self.storage, self.runner.cancel,
+            Sampler(self.settings, self.storage), authentication, self.permission, self.readiness, Calendar(zone))
 
     def _checks(self, hooks: Iterable[Callable[[], object]]) -> Dict[str, Callable[[], object]]:
         """What must be usable for this server to be ready."""

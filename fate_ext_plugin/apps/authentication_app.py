@@ -64,7 +64,7 @@ def _signed_body(data: Any, parsed: Any) -> bytes:
     return data.encode("utf-8", "surrogatepass") if parsed else b""
 
 
-def _decision(check: Callable[[], None]) -> Any:
+def _decision(check: Callable[[], object]) -> Any:
     try:
         check()
     except Unauthenticated as error:
@@ -77,10 +77,11 @@ def _answer(content: Mapping[str, Any]) -> Response:
     return Response(json.dumps(content), mimetype="application/json")
 
 
-def read_body() -> bytes:
+def read_body(most: int = MAX_BODY_BYTES) -> bytes:
+    """:raises RequestTooLarge: it has over ``most`` bytes."""
     body = b""
     for chunk in read_chunks(current_request()):
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise RequestTooLarge(f"The body has more than {MAX_BODY_BYTES // 2**20} MiB.")
+        if len(body) > most:
+            raise RequestTooLarge(f"The body has more than {most // 2**20} MiB.")
     return body

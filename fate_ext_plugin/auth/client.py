@@ -1,7 +1,7 @@
 """Client authentication: is this client request genuine, and may this client make it?"""
 import time
 from dataclasses import replace
-from typing import Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 from zlib import crc32
 
 from fate_ext_plugin.audit import AuditTrail
@@ -9,8 +9,10 @@ from fate_ext_plugin.auth.clients import Client, Clients
 from fate_ext_plugin.auth.replay import Nonces
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
 from fate_ext_plugin.auth.throttle import Throttle
-from fate_ext_plugin.errors import Unauthenticated
+from fate_ext_plugin.errors import RoleMissing, Unauthenticated
 
+# How the audit trail calls requests to /v1/ext/admin.
+ADMIN_CHECK = "admin"
 # A request without APP_KEY is tried with every key; each costs a few microseconds.
 MAX_KEYS_TRIED = 500
 # ... and more for a long body.
@@ -34,11 +36,17 @@ class ClientAuthentication:
         self._clock = clock
         self._nobody = Client("nobody", "", ((Signer("no secret at all", "hmac-sha1"), None),))
 
-    def check(self, request: ClientRequest) -> None:
-        """Let a request pass.
+    def check(
+        self, request: ClientRequest, roles: Optional[Sequence[str]] = None,
+        noted: Callable[[], Optional[Mapping[str, Any]]] = lambda: None,
+    ) -> Client:
+        """Let a request pass; returns the client that signed it.
 
-        :raises Unauthenticated: with a message for the client; the reason stands in the audit trail.
+        :param roles: one of which the client must have, for a request to /v1/ext/admin; None: no role is needed.
+        :param noted: what the audit trail keeps of a request that passes.
+        :raises Unauthenticated, RoleMissing: with a message for the client; the reason stands in the audit trail.
         """
+        check = "client" if roles is None else ADMIN_CHECK
         who: Optional[str] = None
         try:
             request = replace(request, headers=signed_headers(request.headers.items()))
@@ -46,18 +54,26 @@ class ClientAuthentication:
             client = self._authenticate(request)
             who = client.app_key
             _authorize(client, request)
+            if roles is not None and client.role not in roles:
+                raise RoleMissing(
+                    f"This needs a client with the role {' or '.join(roles)}; see `fate-ext client add --role`.")
         except Exception as error:
-            self._note(False, who, request, getattr(error, "reason", "error"))
+            self._note(check, False, who, request, getattr(error, "reason", "error"))
             raise
-        self._note(True, who, request, "ok")
+        self._note(check, True, who, request, "ok", noted())
+        return client
 
     def require_usable(self) -> None:
         """:raises ExtError: the clients can't be read."""
         self._clients.all()
 
-    def _note(self, allowed: bool, who: Optional[str], request: ClientRequest, reason: str) -> None:
+    def _note(
+        self, check: str, allowed: bool, who: Optional[str], request: ClientRequest, reason: str,
+        noted: Optional[Mapping[str, Any]] = None,
+    ) -> None:
         path = request.path or request.full_path.partition("?")[0]
-        self._audit.write("client", allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason)
+        self._audit.write(
+            check, allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason, noted)
 
     def _authenticate(self, request: ClientRequest) -> Client:
         now = self._clock()

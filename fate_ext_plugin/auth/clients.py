@@ -13,12 +13,15 @@ from fate_ext_plugin.auth.box import SecretBox
 from fate_ext_plugin.auth.scheme import ALGORITHMS, Signer
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
-from fate_ext_plugin.db.base import Store, dicts, now_ms
-from fate_ext_plugin.errors import InvalidKey
+from fate_ext_plugin.db.base import Store, date_of, dicts, now_ms
+from fate_ext_plugin.errors import InvalidKey, KeyTaken, UnknownKey
 from fate_ext_plugin.fence import Address, Network
 
 APP_KEY = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+# What a client may do under /v1/ext/admin: all, or look. Without a role it may do nothing there.
+ADMIN, VIEWER = "admin", "viewer"
+ROLES = (ADMIN, VIEWER)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Client:
     paths: Tuple[str, ...] = ()
     methods: Tuple[str, ...] = ()
     networks: Tuple[Network, ...] = ()
+    role: Optional[str] = None
 
     def usable(self, now: int) -> bool:
         return self.enabled and (self.expires is None or now < self.expires)
@@ -55,10 +59,13 @@ class Client:
 
 
 class Clients:
-    """The table, for any number of servers."""
+    """The table, for any number of servers.
 
-    def __init__(self, store: Store, box: SecretBox) -> None:
-        self._store, self._box = store, box
+    :param own: FATE Flow's own app key, which needs no row.
+    """
+
+    def __init__(self, store: Store, box: SecretBox, own: Optional[str] = None) -> None:
+        self._store, self._box, self._own = store, box, own
         self._cached: Cached[Dict[str, Tuple[Any, Client]]] = Cached(self._load)
 
     def all(self) -> Dict[str, Client]:
@@ -87,7 +94,7 @@ class Clients:
             app_key=app_key, name=row["f_name"], algorithm=algorithm, enabled=row["f_enabled"],
             expires=row["f_expires"], paths=tuple(json.loads(row["f_paths"])),
             methods=tuple(json.loads(row["f_methods"])),
-            networks=tuple(ipaddress.ip_network(text) for text in json.loads(row["f_networks"])),
+            role=row["f_role"], networks=tuple(ipaddress.ip_network(text) for text in json.loads(row["f_networks"])),
             signers=tuple((Signer(self._box.open(secret, _owner(app_key)), algorithm), until)
                           for secret, until in sealed))
 
@@ -96,13 +103,20 @@ class Clients:
     def add(
         self, app_key: str, name: str, *, algorithm: str = "hmac-sha1", secret: Optional[str] = None,
         expires: Optional[int] = None, paths: Sequence[str] = (), methods: Sequence[str] = (),
-        networks: Sequence[str] = (),
+        networks: Sequence[str] = (), role: Optional[str] = None,
     ) -> str:
         """Add a client; returns its secret, which can't be seen again.
 
         :param secret: one that the client has already; None: a random one of 256 bits.
+        :param role: of :data:`ROLES`, for /v1/ext/admin.
         :raises InvalidKey: what is given can't be used, or the app key is taken.
         """
+        if not name.isprintable() or not name.strip():
+            raise InvalidKey("The name must be printable text.")
+        if expires is not None and expires <= now_ms():
+            raise InvalidKey(f"The expiry {date_of(expires)} is over already.")
+        if role is not None and role not in ROLES:
+            raise InvalidKey(f"The role must be one of {', '.join(ROLES)}.")
         if not APP_KEY.fullmatch(app_key):
             raise InvalidKey("An app key is 1 to 64 letters, digits, . _ ~ or -.")
         if algorithm not in ALGORITHMS:
@@ -119,18 +133,21 @@ class Clients:
             except ValueError:
                 raise InvalidKey(f"{network!r} is no IP address or network, such as 10.0.0.0/16.") from None
         chosen = _good_secret(secret)
+        if app_key == self._own:
+            raise KeyTaken(
+                f"{app_key} is FATE Flow's own app key (http_app_key in service_conf.yaml), which is let in as it is.")
         if self._row(app_key):
-            raise InvalidKey(f"There is a client {app_key} already; `rotate` gives it a new secret.")
+            raise KeyTaken(f"There is a client {app_key} already; `rotate` gives it a new secret.")
         sealed = self._box.seal(chosen, _owner(app_key))
         try:
             self._store.call(lambda: self._row_here(app_key) or tables.Client.create(
                 f_app_key=app_key, f_name=name, f_algorithm=algorithm, f_secret=sealed, f_expires=expires,
                 f_paths=json.dumps(list(paths)), f_methods=json.dumps(list(methods)),
-                f_networks=json.dumps(list(networks))))
+                f_networks=json.dumps(list(networks)), f_role=role))
         except IntegrityError:
-            raise InvalidKey(f"There is a client {app_key} already, perhaps in another case.") from None
+            raise KeyTaken(f"There is a client {app_key} already, perhaps in another case.") from None
         if self._required(app_key)["f_secret"] != sealed:
-            raise InvalidKey(f"Somebody else has just added a client {app_key}.")
+            raise KeyTaken(f"Somebody else has just added a client {app_key}.")
         self._cached.forget()
         return chosen
 
@@ -157,7 +174,7 @@ class Clients:
         return [_shown(row) for row in rows]
 
     def row(self, app_key: str) -> Dict[str, Any]:
-        """:raises InvalidKey: there is none."""
+        """:raises UnknownKey: there is none."""
         return _shown(self._required(app_key))
 
     def _change(self, app_key: str, **values: Any) -> None:
@@ -168,7 +185,7 @@ class Clients:
     def _required(self, app_key: str) -> Dict[str, Any]:
         row = self._row(app_key)
         if not row:
-            raise InvalidKey(f"There is no client {app_key[:64]!r}; `list` shows all.")
+            raise UnknownKey(f"There is no client {app_key[:64]!r}; `list` shows all.")
         return row
 
     def _row(self, app_key: str) -> Optional[Dict[str, Any]]:
@@ -197,6 +214,7 @@ def _good_secret(given: Optional[str]) -> str:
 def _shown(row: Dict[str, Any]) -> Dict[str, Any]:
     return {
         "app_key": row["f_app_key"], "name": row["f_name"], "algorithm": row["f_algorithm"],
+        "role": row["f_role"],
         "enabled": row["f_enabled"], "expires": row["f_expires"], "paths": json.loads(row["f_paths"]),
         "methods": json.loads(row["f_methods"]), "networks": json.loads(row["f_networks"]),
         "previous_secret_until": row["f_previous_until"] if row["f_previous_secret"] else None,

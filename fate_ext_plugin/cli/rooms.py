@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable, Optional, Tuple
 
+from fate_ext_plugin.auth.box import SecretBox
 from fate_ext_plugin.auth.clients import Clients
 from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.authentication import open_box, section_of
@@ -57,7 +58,7 @@ def open_rooms(conf: Path) -> Rooms:
     box = open_box(chosen, make=True)
     host = open_host(conf)
     migrate(host.store)
-    return Rooms(host, Clients(host.store, box), SiteKeys(host.store, box))
+    return _rooms(host, box)
 
 
 def look_into_rooms(settings: Settings, conf: Path) -> Optional[Rooms]:
@@ -73,7 +74,12 @@ def look_into_rooms(settings: Settings, conf: Path) -> Optional[Rooms]:
     box = open_box(chosen, make=False)
     if host is None or _nothing_stored(host.store):
         return None
-    return Rooms(host, Clients(host.store, box), SiteKeys(host.store, box))
+    return _rooms(host, box)
+
+
+def _rooms(host: Any, box: SecretBox) -> Rooms:
+    own = host.own_client()
+    return Rooms(host, Clients(host.store, box, own[0] if own else None), SiteKeys(host.store, box))
 
 
 def _nothing_stored(store: Store) -> bool:

@@ -18,6 +18,7 @@ class Client(ExtModel):
     f_paths = AnyTextField()
     f_methods = AnyTextField()
     f_networks = AnyTextField()
+    f_role = CharField(max_length=10, null=True)
 
     class Meta:
         table_name = "t_ext_client"

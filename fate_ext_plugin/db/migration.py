@@ -2,7 +2,7 @@
 import logging
 import random
 import time
-from typing import Callable, List
+from typing import Any, Callable, List, Tuple
 
 from peewee import CharField, IntegerField
 
@@ -45,8 +45,32 @@ def create_servers() -> None:
         model.create_table(safe=True)
 
 
+def add_client_role() -> None:
+    """A client that was there before has none. Tables that are made now have the column already."""
+    database = Client._meta.database
+    try:
+        # Asked by reading it, which each dialect answers, whatever schema the table is in.
+        with database.atomic():
+            Client.select(Client.f_role).first()
+    except Exception:  # each driver calls it differently
+        database.execute_sql(f"ALTER TABLE {Client._meta.table_name} ADD COLUMN f_role VARCHAR(10)")
+
+
+def add_page_indexes() -> None:
+    """Tables that are made now have them already."""
+    models: Tuple[Any, ...] = (FeatureJob, Grant)
+    for model in models:
+        database, table = model._meta.database, model._meta.table_name
+        # MySQL makes no index only where there is none.
+        there = set() if database.safe_create_index else {index.name for index in database.get_indexes(table)}
+        for index in model._meta.fields_to_index():
+            if index._name not in there:
+                database.execute(model._schema._create_index(index))
+
+
 # Append only. Each step may be run again after a crash, or by two servers at once, so it must not mind.
-STEPS: List[Callable[[], None]] = [create_feature_jobs, create_authentication, create_permission, create_servers]
+STEPS: List[Callable[[], None]] = [
+    create_feature_jobs, create_authentication, create_permission, create_servers, add_client_role, add_page_indexes]
 MODELS = [Migration, FeatureJob, Client, SiteKey, SitePolicy, Nonce, Grant, GrantKey, GrantUse, GrantJob, Revision,
           Server, Secret, Failure]
 
@@ -69,6 +93,18 @@ def migrate(store: Store) -> None:
             logger.info("database: another server may be changing the tables, too: %s: %s", type(error).__name__, error)
             # Not all at the same moment again.
             time.sleep(random.uniform(0.1, 0.5))
+
+
+def missing_steps(store: Store) -> List[str]:
+    """Names of the steps that the tables have yet to take; none where there are no tables at all."""
+    store.bind(MODELS)
+
+    def missing() -> List[str]:
+        if not Migration.table_exists():
+            return []
+        done = {row.f_number for row in Migration.select(Migration.f_number)}
+        return [step.__name__ for number, step in enumerate(STEPS, start=1) if number not in done]
+    return store.call(missing)
 
 
 def _take_steps() -> None:

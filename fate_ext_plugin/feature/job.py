@@ -10,7 +10,7 @@ server which was taken for dead and comes back changes nothing any more.
 """
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Any, Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Set
 
 from peewee import fn
 
@@ -61,6 +61,28 @@ class Job:
         return (self.end_time or now_ms()) - self.create_time
 
 
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs are meant; ``since`` (included) and ``until`` (not): when they were accepted, ms since 1970."""
+
+    status: Optional[str] = None
+    view: Optional[str] = None
+    fate_job_id: Optional[str] = None
+    since: Optional[int] = None
+    until: Optional[int] = None
+
+    def of(self, query: Any) -> Any:
+        """``query`` with conditions; what no text column of ours can hold finds nothing."""
+        row = FeatureJob
+        for wanted, term in (
+                (self.status, row.f_status == self.status), (self.view, row.f_view == self.view),
+                (self.fate_job_id, row.f_fate_job_id == self.fate_job_id),
+                (self.since, row.f_create_time >= self.since), (self.until, row.f_create_time < self.until)):
+            if wanted is not None:
+                query = query.where(term)
+        return query
+
+
 class Jobs:
     """All feature jobs, in the database."""
 
@@ -81,10 +103,18 @@ class Jobs:
             raise UnknownJob(f"There is no feature job {job_id[:64]!r} here. Upload the IDs again.")
         return rows[0]
 
-    def find(self, status: Optional[str] = None, limit: int = 100) -> List[Job]:
+    def find(self, wanted: JobFilter = JobFilter(), limit: int = 100, offset: int = 0) -> List[Job]:
         """The newest jobs first."""
-        condition = (FeatureJob.f_status == status) if status else (FeatureJob.f_job_id != "")
-        return self._rows(condition, FeatureJob.f_create_time.desc(), limit)
+        newest = FeatureJob.f_create_time.desc(), FeatureJob.f_job_id.desc()
+        # Their IDs first, which an index has; a later page's rows would be read with all those before them.
+        page = wanted.of(FeatureJob.select(FeatureJob.f_job_id)).order_by(*newest).limit(limit).offset(offset)
+        job_ids = self._store.call(lambda: [row.f_job_id for row in page])
+        found = {job.job_id: job for some in _some(job_ids) for job in self._rows(FeatureJob.f_job_id.in_(some))}
+        return [found[job_id] for job_id in job_ids if job_id in found]
+
+    def count(self, wanted: JobFilter = JobFilter()) -> int:
+        """How many :meth:`find` would find."""
+        return self._store.call(wanted.of(FeatureJob.select(FeatureJob.f_job_id)).count)
 
     def count_waiting(self, owner: str) -> int:
         return self._store.call(lambda: FeatureJob.select().where(
@@ -92,7 +122,7 @@ class Jobs:
 
     def count_by_status(self, owner: str) -> Dict[str, int]:
         """How many jobs of this owner are in each status."""
-        query = FeatureJob.select(FeatureJob.f_status, fn.COUNT(FeatureJob.f_job_id)).where(
+        query = FeatureJob.select(FeatureJob.f_status, fn.COUNT(FeatureJob.f_status)).where(
             FeatureJob.f_owner == owner).group_by(FeatureJob.f_status)
         found: Dict[str, int] = dict.fromkeys(STATUSES, 0)
         found.update(self._store.call(lambda: dict(query.tuples().execute())))
@@ -109,15 +139,16 @@ class Jobs:
         return rows[0] if rows else None
 
     def statuses(self, job_ids: Iterable[str]) -> Dict[str, str]:
-        wanted = list(job_ids)
         found: Dict[str, str] = {}
-        # SQLite takes 999 values in one statement at most.
-        for start in range(0, len(wanted), 500):
-            chunk = wanted[start:start + 500]
+        for chunk in _some(list(job_ids)):
             found.update(self._store.call(lambda chunk=chunk: {  # type: ignore[misc]
                 row.f_job_id: row.f_status for row in
                 FeatureJob.select(FeatureJob.f_job_id, FeatureJob.f_status).where(FeatureJob.f_job_id.in_(chunk))}))
         return found
+
+    def status(self, job_id: str) -> Optional[str]:
+        """None where there is no such job."""
+        return self.statuses([job_id]).get(job_id)
 
     def known(self, job_ids: List[str]) -> Set[str]:
         return set(self.statuses(job_ids))
@@ -166,6 +197,11 @@ class Jobs:
         return self._rows(FeatureJob.f_owner.in_(tuple(owners)) & (FeatureJob.f_status == status)
                           & (FeatureJob.f_end_time < time_ms))
 
+    def remove(self, job_id: str) -> bool:
+        """Delete the row of a job that has ended; False where it has not."""
+        return bool(self._store.call(lambda: FeatureJob.delete().where(
+            (FeatureJob.f_job_id == job_id) & FeatureJob.f_status.not_in(ACTIVE)).execute()))
+
     def forget_ended_before(self, owners: Collection[str], time_ms: int) -> int:
         """Delete rows of jobs that left nothing on disk."""
         return self._store.call(lambda: FeatureJob.delete().where(
@@ -194,6 +230,11 @@ def _run_of(job: Job) -> Any:
     """The job's row, unless another run has begun."""
     return ((FeatureJob.f_job_id == job.job_id) & (FeatureJob.f_owner == job.owner)
             & (FeatureJob.f_attempt == job.attempt))
+
+
+def _some(job_ids: List[str]) -> Iterator[List[str]]:
+    """SQLite takes 999 values in one statement at most."""
+    return (job_ids[start:start + 500] for start in range(0, len(job_ids), 500))
 
 
 def _job(row: FeatureJob) -> Job:

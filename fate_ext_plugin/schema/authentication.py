@@ -44,7 +44,7 @@ DECODER = json.JSONDecoder(object_pairs_hook=no_duplicates)
 
 def load(schema: Schema, text: bytes) -> Dict[str, Any]:
     """:raises InvalidRequestBody: no JSON object of this schema."""
-    value = _object(text)
+    value = parse(text)
     try:
         loaded: Dict[str, Any] = schema.load(value)
     except ValidationError as error:
@@ -58,13 +58,14 @@ def load_site_request(text: bytes) -> Dict[str, Any]:
 
     :raises InvalidRequestBody: no JSON object, or one without ``body``.
     """
-    value = _object(text)
+    value = parse(text)
     if "body" not in value:
         raise InvalidRequestBody('The body: {"body": ["Missing data for required field."]}')
     return value
 
 
-def _object(text: bytes) -> Dict[str, Any]:
+def parse(text: bytes) -> Dict[str, Any]:
+    """:raises InvalidRequestBody: no JSON object."""
     try:
         value = DECODER.decode(text.decode("utf-8"))
     except RecursionError:

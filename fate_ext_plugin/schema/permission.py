@@ -10,12 +10,13 @@ from fate_ext_plugin.errors import InvalidGrant
 from fate_ext_plugin.permission.calendar import WEEKDAYS, Calendar, Hours, parse_hours
 from fate_ext_plugin.permission.check import Decision
 from fate_ext_plugin.permission.grant import Grant
+from fate_ext_plugin.permission.grants import grant_of
 from fate_ext_plugin.permission.item import COMPONENT, STAR, Item, component, dataset
 from fate_ext_plugin.schema.feature import Text
 from fate_ext_plugin.schema.settings import Integer
 from fate_ext_plugin.settings import explain
 
-ROLES = ("guest", "host", "arbiter", "local", STAR)
+JOB_ROLES = ("guest", "host", "arbiter", "local")
 # MySQL's TEXT holds 65,535 bytes.
 MAX_ITEMS_BYTES = 60_000
 NAME = validate.Regexp(
@@ -75,6 +76,14 @@ class Dataset(fields.Field):
         return dataset(value["namespace"], value["name"])
 
 
+class CalendarSchema(Schema):
+    """:param calendar: the site's, for dates."""
+
+    def __init__(self, calendar: Calendar) -> None:
+        super().__init__()
+        self.calendar = calendar
+
+
 class When(fields.Field):
     """A date, or a date and time, at the site; YAML makes dates of some."""
 
@@ -88,11 +97,14 @@ class When(fields.Field):
             value = value.isoformat()
         if not isinstance(value, str):
             raise ValidationError("Must be a date such as 2027-01-31 or '2027-01-31 18:00'.")
-        assert isinstance(self.parent, GrantSchema)
         try:
-            return self.parent.calendar.parse(value)
+            return self._calendar().parse(value)
         except (ValueError, OverflowError, OSError) as error:
             raise ValidationError(str(error)) from None
+
+    def _calendar(self) -> Calendar:
+        assert isinstance(self.parent, CalendarSchema)
+        return self.parent.calendar
 
 
 class HoursField(fields.Field):
@@ -103,16 +115,13 @@ class HoursField(fields.Field):
             raise ValidationError(str(error)) from None
 
 
-class GrantSchema(Schema):
-    """One grant. :param calendar: the site's, for dates."""
-
-    def __init__(self, calendar: Calendar) -> None:
-        super().__init__()
-        self.calendar = calendar
+class GrantSchema(CalendarSchema):
+    """One grant."""
 
     name = fields.String(load_default=None, validate=NAME)
     party = Party(required=True, validate=PARTY)
-    role = fields.String(load_default=STAR, validate=validate.OneOf(ROLES, error="Must be one of: {choices}."))
+    role = fields.String(load_default=STAR, validate=validate.OneOf(
+        (*JOB_ROLES, STAR), error="Must be one of: {choices}."))
     effect = fields.String(load_default="allow", validate=validate.OneOf(
         ("allow", "deny"), error="Must be one of: {choices}."))
     components = fields.List(fields.String(validate=COMPONENT_PATTERN), load_default=list)
@@ -150,7 +159,7 @@ class GrantSchema(Schema):
         data["weekdays"] = tuple(day for day in WEEKDAYS if day in data["weekdays"])
         for key in ("initiators", "partners"):
             data[key] = tuple(dict.fromkeys(data[key]))
-        data["name"] = data["name"] or _name_for(data)
+        data["name"] = data.get("name") or _name_for(data)
         return Grant(**data)
 
 
@@ -206,6 +215,11 @@ def grant_dict(grant: Grant, calendar: Calendar) -> Dict[str, Any]:
     }
     unsaid = {"role": STAR, "effect": "allow"}
     return {key: value for key, value in found.items() if value and value != unsaid.get(key)}
+
+
+def grant_row_dict(row: Mapping[str, Any], calendar: Calendar) -> Dict[str, Any]:
+    """Of a row of the table, with who made it and when."""
+    return {**grant_dict(grant_of(row), calendar), "made_by": row["f_maker"], "made": row["f_create_date"]}
 
 
 def decision_dict(decision: Decision) -> Dict[str, Any]:

@@ -134,20 +134,22 @@ class TestSecretFile:
 
 def test_what_a_client_may_do_is_listed(run: Run) -> None:
     add(run, "etl", "--path", "/v1/job/*", "--path", "/v1/data/*", "--method", "post", "--network", "10.0.0.0/16",
-        "--expires", "2099-01-31", "--algorithm", "hmac-sha256")
+        "--expires", "2099-01-31", "--algorithm", "hmac-sha256", "--role", "viewer")
     run("client", "add", "free", "--name", "张三")
     header, etl, free = run("client", "list").splitlines()
-    assert header.split() == ["app", "key", "status", "name", "algorithm", "expires", "paths", "methods", "networks"]
-    assert etl.split() == ["etl", "enabled", "Nightly", "ETL", "hmac-sha256", "2099-01-31", "00:00:00", "/v1/job/*",
-                           "/v1/data/*", "POST", "10.0.0.0/16"]
-    assert free.split() == ["free", "enabled", "张三", "hmac-sha1", "never", "all", "all", "all"]
+    assert header.split() == [
+        "app", "key", "status", "role", "name", "algorithm", "expires", "paths", "methods", "networks"]
+    assert etl.split() == ["etl", "enabled", "viewer", "Nightly", "ETL", "hmac-sha256", "2099-01-31", "00:00:00",
+                           "/v1/job/*", "/v1/data/*", "POST", "10.0.0.0/16"]
+    assert free.split() == ["free", "enabled", "none", "张三", "hmac-sha1", "never", "all", "all", "all"]
 
 
 def test_show_is_all_that_is_known(run: Run) -> None:
     add(run)
     client = shown(run)
     assert client == {
-        "app_key": "etl", "name": "Nightly ETL", "status": "enabled", "algorithm": "hmac-sha1", "expires": None,
+        "app_key": "etl", "name": "Nightly ETL", "status": "enabled", "role": None, "algorithm": "hmac-sha1",
+        "expires": None,
         "paths": [], "methods": [], "networks": [], "old_secret_until": None, "created": client["created"],
         "changed": client["changed"]}
     assert [client] == json.loads(run("client", "list", "--json"))
@@ -160,7 +162,7 @@ def test_a_client_expires(run: Run, accepted: Accepted) -> None:
     assert shown(run)["expires"][:10] == date_of(now_ms() + 90 * DAY)[:10]
     assert accepted("etl", secret, 89 * DAY) and not accepted("etl", secret, 91 * DAY)
     assert complaint(run, "client", "add", "late", "--name", "Late", "--expires", "2020-01-31 18:00") == (
-        "fate-ext: --expires 2020-01-31 18:00:00 is over already.")
+        "fate-ext: The expiry 2020-01-31 18:00:00 is over already.")
     assert complaint(run, "client", "add", "late", "--name", "Late", "--expires", "soon") == "2"
 
 
@@ -169,7 +171,7 @@ def test_a_client_expires(run: Run, accepted: Accepted) -> None:
     ("x", ["--path", "v1/job/*"], "must start with a slash"),
     ("x", ["--method", "LOOK"], "'LOOK' is no method"),
     ("x", ["--network", "10.0.0.0.0"], "'10.0.0.0.0' is no IP address or network"),
-    ("x", ["--name", "two\nlines"], "--name must be printable text"),
+    ("x", ["--name", "two\nlines"], "The name must be printable text"),
 ])
 def test_what_can_t_be_used_is_refused(run: Run, app_key: str, options: List[str], says: str) -> None:
     assert says in complaint(run, "client", "add", app_key, "--name", "X", *options)

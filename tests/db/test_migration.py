@@ -1,10 +1,12 @@
 """Tables are made at the first start, by whichever server is first, and left alone afterwards."""
 from pathlib import Path
-from typing import Iterator
+from typing import Dict, FrozenSet, Iterator, Set
 
 import pytest
+from peewee import MySQLDatabase
 
 from fate_ext_plugin.db import migration
+from fate_ext_plugin.db.auth import Client
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS, Migration, migrate
 from fate_ext_plugin.errors import DatabaseUnavailable
@@ -19,7 +21,7 @@ COLUMNS = {table: EVERY | own for table, own in {
         "f_end_time", "f_elapsed", "f_error_code", "f_error"},
     "t_ext_client": {
         "f_app_key", "f_name", "f_algorithm", "f_secret", "f_previous_secret", "f_previous_until", "f_enabled",
-        "f_expires", "f_paths", "f_methods", "f_networks"},
+        "f_expires", "f_paths", "f_methods", "f_networks", "f_role"},
     "t_ext_site_key": {
         "f_id", "f_party_id", "f_kind", "f_fingerprint", "f_key", "f_valid_from", "f_valid_until"},
     "t_ext_site_policy": {"f_party_id", "f_envelope", "f_md5", "f_envelope_seen"},
@@ -35,7 +37,8 @@ COLUMNS = {table: EVERY | own for table, own in {
     "t_ext_failure": {"f_key", "f_count"},
     "t_ext_migration": {"f_number", "f_name"},
 }.items()}
-STEPS = [(1, "create_feature_jobs"), (2, "create_authentication"), (3, "create_permission"), (4, "create_servers")]
+STEPS = [(1, "create_feature_jobs"), (2, "create_authentication"), (3, "create_permission"), (4, "create_servers"),
+         (5, "add_client_role"), (6, "add_page_indexes")]
 
 
 @pytest.fixture(params=KINDS)
@@ -90,6 +93,49 @@ def test_a_new_version_takes_only_its_own_steps(store: Store, monkeypatch: pytes
     migrate(store)
     assert taken == ["new"]
     assert done(store) == [*STEPS, (len(STEPS) + 1, "add_something")]
+
+
+def test_clients_of_an_older_version_get_no_role(store: Store) -> None:
+    migrate(store)
+    store.call(lambda: Client.create(f_app_key="old", f_name="n", f_algorithm="hmac-sha1", f_secret="s", f_paths="[]",
+                                     f_methods="[]", f_networks="[]"))
+    store.call(lambda: old_clients(store))
+    migrate(store)
+    assert tables(store)["t_ext_client"] == COLUMNS["t_ext_client"]
+    assert done(store) == STEPS
+    assert [(row.f_app_key, row.f_role) for row in store.call(lambda: list(Client.select()))] == [("old", None)]
+
+
+def old_clients(store: Store) -> None:
+    """As they were before the column f_role: SQLite of FATE Flow's age drops no column."""
+    columns = ", ".join(sorted(COLUMNS["t_ext_client"] - {"f_role"}))
+    store.database.execute_sql(f"CREATE TABLE t_ext_client_old AS SELECT {columns} FROM t_ext_client")
+    store.database.execute_sql("DROP TABLE t_ext_client")
+    store.database.execute_sql("ALTER TABLE t_ext_client_old RENAME TO t_ext_client")
+    Migration.delete().where(Migration.f_name == "add_client_role").execute()
+
+
+def test_tables_of_an_older_version_get_the_indexes_of_new_ones(store: Store) -> None:
+    def indexes() -> Dict[str, Set[FrozenSet[str]]]:
+        return {table: {frozenset(index.columns) for index in store.database.get_indexes(table)}
+                for table in ("t_ext_feature_job", "t_ext_grant")}
+
+    def forget() -> None:
+        mysql = isinstance(store.database, MySQLDatabase)
+        for table in ("t_ext_feature_job", "t_ext_grant"):
+            for index in store.database.get_indexes(table):
+                if len(index.columns) > 1:
+                    store.database.execute_sql(f"DROP INDEX {index.name}" + (f" ON {table}" if mysql else ""))
+        Migration.delete().where(Migration.f_name == "add_page_indexes").execute()
+
+    migrate(store)
+    new = store.call(indexes)
+    assert {"f_status", "f_create_time", "f_job_id"} in new["t_ext_feature_job"]
+    store.call(forget)
+    assert store.call(indexes) != new
+    migrate(store)
+    migrate(store)
+    assert store.call(indexes) == new and done(store) == STEPS
 
 
 def test_servers_that_start_at_once_do_not_mind_each_other(kind: str, store: Store, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ OTHERS = {
     "scrape_configs:": "for Prometheus",
     "backend fate_ext": "for HAProxy",
     "location / {": "for nginx",
+    "upstream fate_ext {": "for nginx; tests/servers run the whole file",
     "apps/ (HTTP)": "a drawing, and a list of files",
     "Party 9999 may not": "an answer",
     "[Service]": "for systemd",

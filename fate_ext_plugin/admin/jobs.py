@@ -1,0 +1,49 @@
+"""Feature jobs: list, show, cancel, delete."""
+from typing import Any, Dict
+
+from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.errors import WrongJobState
+from fate_ext_plugin.feature.job import JobFilter
+from fate_ext_plugin.schema import admin as schemas
+from fate_ext_plugin.schema.shown import job_dict
+
+
+def list_jobs(desk: Desk, call: Call) -> Dict[str, Any]:
+    said = dict(call.said)
+    page, size = said.pop("page"), said.pop("page_size")
+    wanted = JobFilter(**said)
+    found = desk.jobs.find(wanted, limit=size, offset=(page - 1) * size)
+    return {"jobs": [job_dict(job) for job in found], "count": desk.jobs.count(wanted), "page": page,
+            "page_size": size}
+
+
+def show_job(desk: Desk, call: Call) -> Dict[str, Any]:
+    return job_dict(desk.jobs.get(call.path["job_id"]))
+
+
+def cancel_job(desk: Desk, call: Call) -> Dict[str, Any]:
+    job_id = call.path["job_id"]
+    status = desk.jobs.get(job_id).status
+    if not desk.cancel(job_id):
+        raise WrongJobState(f"The job can't be canceled any more: it is {status}.")
+    return job_dict(desk.jobs.get(job_id))
+
+
+def delete_job(desk: Desk, call: Call) -> Dict[str, Any]:
+    """Another server's files go with its next look for orphans."""
+    job = desk.jobs.get(call.path["job_id"])
+    if not desk.jobs.remove(job.job_id):
+        raise WrongJobState(f"The job is {job.status}; cancel it first.")
+    desk.storage.forget(job.job_id)
+    return job_dict(job)
+
+
+OPERATIONS = [
+    look("jobs.list", "/jobs", list_jobs, schemas.JobsAnswer, "List feature jobs, the newest first", schemas.JobsQuery),
+    look("jobs.show", "/jobs/<job_id>", show_job, schemas.JobAnswer, "Show a feature job"),
+    Operation("jobs.cancel", "POST", "/jobs/<job_id>/cancel", cancel_job, schemas.JobAnswer,
+              "Cancel a waiting or running feature job; its FATE job fails with that reason"),
+    Operation("jobs.delete", "DELETE", "/jobs/<job_id>", delete_job, schemas.JobAnswer,
+              "Forget a feature job that has ended, with its result"),
+]

@@ -1,0 +1,27 @@
+"""This site's server: settings in force and health."""
+import shutil
+from typing import Any, Dict
+
+from fate_ext_plugin import __version__
+from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.operation import Call, look
+from fate_ext_plugin.feature.job import RUNNING, WAITING, JobFilter
+from fate_ext_plugin.schema import admin as schemas
+
+
+def show_settings(desk: Desk, call: Call) -> Any:
+    return desk.settings
+
+
+def show_health(desk: Desk, call: Call) -> Dict[str, Any]:
+    problems = desk.readiness.problems()
+    return {
+        "status": "not ready" if problems else "ready", "problems": problems, "version": __version__,
+        "party_id": desk.party_id, "free_bytes": shutil.disk_usage(desk.settings.data_dir).free,
+        "waiting_jobs": desk.jobs.count(JobFilter(WAITING)), "running_jobs": desk.jobs.count(JobFilter(RUNNING))}
+
+
+OPERATIONS = [
+    look("settings.show", "/settings", show_settings, schemas.SettingsAnswer, "Show the settings in force"),
+    look("health.show", "/health", show_health, schemas.HealthAnswer, "Say whether this server can do its work"),
+]

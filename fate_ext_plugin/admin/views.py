@@ -1,0 +1,25 @@
+"""Feature views: list them, try one."""
+from typing import Any, Dict
+
+from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.schema import admin as schemas
+
+
+def list_views(desk: Desk, call: Call) -> Dict[str, Any]:
+    return {"views": [desk.settings.views[name] for name in sorted(desk.settings.views)]}
+
+
+def test_view(desk: Desk, call: Call) -> Any:
+    said = call.said
+    body = dict(said["parameters"])
+    if said.get("features") is not None:
+        body["features"] = said["features"]
+    return desk.sampler.sample(call.path["name"], said["ids"], body)
+
+
+OPERATIONS = [
+    look("views.list", "/views", list_views, schemas.ViewsAnswer, "List the feature views of this server"),
+    Operation("views.test", "POST", "/views/<name>/test", test_view, schemas.SampleAnswer,
+              "Show the features that a few sample IDs would get", schemas.ViewTest, unkept=("ids", "parameters")),
+]

@@ -1,0 +1,106 @@
+"""/v1/ext/admin: jobs, views, clients, keys, grants, decisions, settings and health, for people and their programs.
+
+Whoever calls needs an address in an allowed network, and a client with a role that signs each request as FATE's clients
+do. No capability token: a signature proves more, and no url of these is registered anywhere.
+
+FATE's signed text lacks the method, and what is no JSON of the body. So here the method stands in the signed query, as
+``method=DELETE``, unless it is GET; the whole body is signed, and is JSON; and a path holds nothing whose decoded form
+another path may have. What is captured on its way can be delivered once, as it is, or not at all.
+"""
+import json
+import re
+from typing import Any, Dict
+
+from flask import Response, request
+
+from fate_ext_plugin.admin.catalog import OPERATIONS
+from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.operation import Call, Operation
+from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps.authentication_app import read_body
+from fate_ext_plugin.auth.client import ADMIN_CHECK
+from fate_ext_plugin.auth.clients import Client
+from fate_ext_plugin.auth.scheme import ClientRequest
+from fate_ext_plugin.errors import Forbidden, InvalidRequestBody, MethodNotAllowed, Unauthenticated, UnsupportedBody
+from fate_ext_plugin.fence import Address
+from fate_ext_plugin.schema.authentication import parse
+
+METHOD_ARGUMENT = "method"
+MAX_BODY_BYTES = 1 << 20
+# All that names of jobs, views, clients, keys and grants are made of.
+_plain_path = re.compile(r"[A-Za-z0-9/._~:-]+")
+
+
+def add_admin_services(door: Door, desk: Desk) -> None:
+    by_path: Dict[str, Dict[str, Operation]] = {}
+    for operation in OPERATIONS:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    for path, found in by_path.items():
+        door.add_signed(path, list(found), _Entrance(door, desk, found))
+
+
+class _Entrance:
+    """What stands before the views of one path."""
+
+    def __init__(self, door: Door, desk: Desk, operations: Dict[str, Operation]) -> None:
+        self._door, self._desk, self._operations = door, desk, operations
+
+    def __call__(self, **path: str) -> Response:
+        address = self._address()
+        operation = self._operations.get(request.method)
+        if operation is None:
+            raise MethodNotAllowed(f"{request.method} is not allowed here; use {' or '.join(self._operations)}.")
+        body = read_body(MAX_BODY_BYTES)
+        client = self._client(address, body, operation)
+        call = Call(client.app_key, self._said(operation, body), path)
+        answer = {"retcode": 0, "retmsg": "success", "data": operation.perform(self._desk, call)}
+        # In the order of the schema, which jsonify would sort.
+        return Response(json.dumps(answer), mimetype="application/json", headers={"Cache-Control": "no-store"})
+
+    def _address(self) -> Address:
+        try:
+            return self._door.caller(ADMIN_CHECK)
+        except Forbidden:
+            self._refused(request.remote_addr, "forbidden network")
+            raise
+
+    def _client(self, address: Address, body: bytes, operation: Operation) -> Client:
+        query = request.query_string.decode("latin-1")
+        if request.args.getlist(METHOD_ARGUMENT) != ([] if request.method == "GET" else [request.method]):
+            self._refused(address, "method not signed")
+            raise Unauthenticated(
+                f"Sign the method, too: the query must hold {METHOD_ARGUMENT}={request.method} once, and none for GET.",
+                "method not signed")
+        if not _plain_path.fullmatch(request.path) or not query.isascii() or query.endswith("?"):
+            self._refused(address, "ambiguous url")
+            raise Unauthenticated("The url holds what can be read in two ways.", "ambiguous url")
+        signed = ClientRequest(
+            full_path=f"{request.path}?{query}", headers=dict(request.headers.items()), body=body,
+            method=request.method, address=address, route=request.path)
+        return self._desk.authentication.clients.check(
+            signed, operation.roles, lambda: operation.noted(_json_or_none(body)))
+
+    def _refused(self, address: Any, reason: str) -> None:
+        self._desk.authentication.audit.write(
+            ADMIN_CHECK, False, None, f"{request.method} {request.path}", address, reason)
+
+    def _said(self, operation: Operation, body: bytes) -> Any:
+        if body and request.mimetype != "application/json":
+            raise UnsupportedBody("Send the body as application/json.")
+        if request.method != "GET":
+            if set(request.args) - {METHOD_ARGUMENT}:
+                raise InvalidRequestBody(f"Only {METHOD_ARGUMENT} may stand in the query; the rest is the body's.")
+            return operation.load(self._desk, parse(body or b"{}"))
+        if body:
+            raise InvalidRequestBody("A GET has no body; what it asks for stands in the query.")
+        values: Dict[str, str] = request.args.to_dict()
+        if any(len(request.args.getlist(name)) > 1 for name in values):
+            raise InvalidRequestBody("The query: a name stands twice.")
+        return operation.load(self._desk, values)
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return parse(body)
+    except InvalidRequestBody:
+        return None
