@@ -131,6 +131,13 @@ class RoleMissing(ExtError):
     reason = "no such role"
 
 
+class StaleForm(ExtError):
+    """A form that this server did not give out to this browser, or did before it restarted."""
+
+    status, code = 403, 40305
+    reason = "no form of ours"
+
+
 class NoSuchPath(ExtError):
     status, code = 404, 40401
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
 
-from peewee import fn
+from peewee import SQL, fn
 
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.db.feature_job import FeatureJob
@@ -58,6 +58,21 @@ class Job:
         return (self.end_time or now_ms()) - self.create_time
 
 
+@dataclass(frozen=True)
+class Totals:
+    """Of jobs with one status, accepted in one span of time: how many, their IDs, and of ``ended`` ones how long they
+    took from then to their end, in ms."""
+
+    when: str
+    status: str
+    jobs: int
+    ids: int
+    matched: int
+    elapsed: int
+    ended: int
+    longest: int
+
+
 class Jobs:
     """All feature jobs, in the database."""
 
@@ -102,6 +117,25 @@ class Jobs:
         found: Dict[str, int] = dict.fromkeys(STATUSES, 0)
         found.update(self._store.call(lambda: dict(query.tuples().execute())))
         return found
+
+    def totals(self, since: int, characters: int) -> List[Totals]:
+        """Sums over the jobs accepted since then, by when they were and by status.
+
+        :param since: ms since 1970. :param characters: how many of ``YYYY-MM-DD HH:MM:SS`` tell when: no function of
+            time, and no division, is the same in all databases.
+        """
+        job = FeatureJob
+        query = job.select(
+            fn.SUBSTR(job.f_create_date, 1, characters), job.f_status, fn.COUNT(job.f_job_id), fn.SUM(job.f_ids),
+            fn.SUM(job.f_matched), fn.SUM(job.f_elapsed), fn.COUNT(job.f_elapsed), fn.MAX(job.f_elapsed),
+        ).where(job.f_create_time >= since).group_by(SQL("1"), job.f_status)
+        rows: List[Any] = self._store.call(lambda: list(query.tuples()))
+        return [Totals(when, status, *(int(value or 0) for value in sums)) for when, status, *sums in rows]
+
+    def result_bytes(self) -> int:
+        """Of all results that can still be downloaded."""
+        query = FeatureJob.select(fn.SUM(FeatureJob.f_result_bytes)).where(FeatureJob.f_status == SUCCESS)
+        return int(self._store.call(query.scalar) or 0)
 
     def longest_wait(self, owner: str) -> float:
         """For how many seconds the oldest waiting job of this owner waits; 0 where none does."""

@@ -11,6 +11,7 @@ from fate_ext_plugin.schema.settings import Boolean, Integer, Scalar
 
 STATUSES = ("waiting", "running", "success", "failed", "canceled", "expired")
 CHECKS = ("client", "site", "signature", "permission", "admin")
+SPANS = ("hour", "day", "week", "month")
 MAX_PAGE = 1000
 NAMES = validate.Length(max=100)
 
@@ -29,6 +30,10 @@ class Page(CalendarSchema):
 class Span(CalendarSchema):
     since = When()
     until = When()
+
+
+class OverviewQuery(CalendarSchema):
+    span = fields.String(load_default="day", validate=validate.OneOf(SPANS, error="Must be one of: {choices}."))
 
 
 class JobsQuery(Page, Span):
@@ -297,6 +302,45 @@ class AuditAnswer(Schema):
 
     decisions = fields.List(fields.Nested(EntryAnswer))
     next_before = fields.Float()
+
+
+class JobTimes(Schema):
+    """Of jobs that were accepted in one span of time, which begins at ``time``. ``statuses``: how many have each now;
+    seconds from acceptance to the end, null where none has ended."""
+
+    time = fields.String()
+    statuses = fields.Dict(fields.String(), fields.Integer())
+    ids = fields.Integer()
+    matched = fields.Integer()
+    mean_seconds = fields.Float()
+    longest_seconds = fields.Float()
+
+
+class DecisionTimes(Schema):
+    """Of one span of time: how many each check allowed and refused."""
+
+    time = fields.String()
+    allowed = fields.Dict(fields.String(), fields.Integer())
+    refused = fields.Dict(fields.String(), fields.Integer())
+
+
+class DiskAnswer(Schema):
+    """In bytes: of the disk that holds data_dir, and of results that can still be downloaded."""
+
+    total = fields.Integer()
+    used = fields.Integer()
+    free = fields.Integer()
+    min_free = fields.Integer()
+    results = fields.Integer()
+
+
+class OverviewAnswer(Schema):
+    """What happened in a span of time until now, by this server's clock; ``decisions`` are this server's own."""
+
+    span = fields.String()
+    jobs = fields.List(fields.Nested(JobTimes))
+    decisions = fields.List(fields.Nested(DecisionTimes))
+    disk = fields.Nested(DiskAnswer)
 
 
 class AuthenticationAnswer(Schema):
