@@ -23,7 +23,16 @@ from fate_ext_plugin.console.pages import ROUTES, SECTIONS, Action, Page
 from fate_ext_plugin.console.render import rendered
 from fate_ext_plugin.console.session import COOKIE, Notice, Session, Sessions
 from fate_ext_plugin.console.visit import CONSOLE, Visit, url
-from fate_ext_plugin.errors import ExtError, Forbidden, MethodNotAllowed, NoSuchPath, StaleForm, UnsupportedBody
+from fate_ext_plugin.errors import (
+    ExtError,
+    Forbidden,
+    MethodNotAllowed,
+    NoSuchPath,
+    RoleMissing,
+    StaleForm,
+    Unauthenticated,
+    UnsupportedBody,
+)
 from fate_ext_plugin.fence import Address
 
 logger = logging.getLogger(__name__)
@@ -74,7 +83,7 @@ class Console:
             else:
                 browser = self._browser(address)
                 response = self._answer(browser, f"/{path}".rstrip("/") or "/")
-                self._keep(browser, response)
+                self._keep_language(browser, response)
         except Exception as error:
             response = self._error(error, browser)
         response.headers.update(HEADERS)
@@ -108,11 +117,8 @@ class Console:
             session = client = None
         return Browser(address, language, cookie, session, client)
 
-    def _keep(self, browser: Browser, response: Response) -> None:
-        """Cookies, where the browser lacks them."""
-        if request.cookies.get(COOKIE) != browser.cookie and not any(
-                value.startswith(f"{COOKIE}=") for value in response.headers.getlist("Set-Cookie")):
-            self._set_cookie(response, browser.cookie)
+    def _keep_language(self, browser: Browser, response: Response) -> None:
+        """Where it was chosen just now."""
         if request.args.get("lang") == browser.language.short:
             response.set_cookie(
                 LANGUAGE_COOKIE, browser.language.short, max_age=LANGUAGE_SECONDS, path=CONSOLE, httponly=True,
@@ -193,8 +199,11 @@ class Console:
 
     def _sign_in_page(self, browser: Browser, form: Form, status: int, ended: bool = False) -> Response:
         following = _known(f"/{request.args.get('next', '')}")
-        return _html(rendered(
+        response = _html(rendered(
             "sign_in", **self._frame(browser), form=form, ended=ended, here=url("sign-in", next=following)), status)
+        if request.cookies.get(COOKIE) != browser.cookie:
+            self._set_cookie(response, browser.cookie)
+        return response
 
     def _sign_out(self, browser: Browser) -> Response:
         if request.method != "POST":
@@ -214,8 +223,13 @@ class Console:
             outcome = visit.perform(action.operation, typed, visit.path)
         except ExtError as error:
             self._note(browser, False, getattr(error, "reason", f"code {error.code}"))
+            if isinstance(error, (RoleMissing, Unauthenticated)):
+                raise
             form = Form(action.operation, typed, error, visit.path)
-            return self._page(browser, action.page, visit, form, None, error.status)
+            try:
+                return self._page(browser, action.page, visit, form, None, error.status)
+            except ExtError:  # there is no such page, or not for this client
+                raise error from None
         self._note(browser, True, "ok")
         if action.then is None:
             return self._page(

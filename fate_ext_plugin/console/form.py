@@ -4,6 +4,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from marshmallow import Schema, ValidationError, fields
 
 from fate_ext_plugin.errors import ExtError, InvalidRequestBody
+from fate_ext_plugin.schema.settings import Boolean, Integer
 
 Typed = Mapping[str, Sequence[str]]
 
@@ -69,10 +70,10 @@ def _values(schema: Schema, typed: Typed) -> Dict[str, Any]:
 
 
 def _value(field: fields.Field, text: str) -> Any:
-    """A form knows texts only; JSON, for which schemas are made, has numbers and booleans, too."""
-    if isinstance(field, fields.Boolean):
+    """A form knows texts only; some fields, made for JSON, take none for a number or a boolean."""
+    if isinstance(field, Boolean):
         return {"true": True, "false": False}.get(text, text)
-    if isinstance(field, fields.Integer) and text.isdigit() and len(text) < 19:
+    if isinstance(field, Integer) and text.isdigit() and len(text) < 19:
         return int(text)
     return text
 
