@@ -1,15 +1,15 @@
 """The audit trail: one JSON line for every decision of a server, in files bounded in size. It never holds a secret."""
 import atexit
-import heapq
 import json
 import logging
 import os
+import sys
 import threading
 import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, Mapping, Optional, Tuple
 
 from fate_ext_plugin.tally import SAVE_SECONDS, Tally
 
@@ -55,12 +55,7 @@ class AuditTrail:
         :param who: app key or party; :param what: method and path, or none; :param source: address, where known.
         :param request: all that the decision was made of, where it may be tried again; left out if it is long.
         """
-        entry: Dict[str, Any] = {
-            "time": round(self._clock(), 6), "check": check, "allowed": allowed, "who": _short(who),
-            "what": _short(what), "from": _short(source), "reason": _short(reason)}
-        if request is not None and len(json.dumps(request)) <= MAX_REQUEST:
-            entry["request"] = request
-        self._waiting.append((check, allowed, (json.dumps(entry) + "\n").encode("ascii")))
+        self._waiting.append((check, allowed, _line(self._clock(), check, allowed, who, what, source, reason, request)))
         if len(self._waiting) > MAX_WAITING:
             self.flush()  # the disk is slower than the requests
         if self._thread is None:
@@ -132,7 +127,7 @@ class _File:
             if not self._failing:  # once, not with every decision
                 logger.error("the audit trail can't be written: %s: %s", error.strerror, self._path)
             self._failing = True
-            self._close()
+            self.close()
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -143,65 +138,45 @@ class _File:
                 os.write(self._descriptor, b"\n")  # after a line that could not be finished
         return self._descriptor
 
-    def _close(self) -> None:
+    def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             with suppress(OSError):
                 os.close(descriptor)
 
     def _rotate(self) -> None:
-        self._close()
+        self.close()
         for number in range(FILES - 1, 0, -1):
-            older = self._path if number == 1 else _numbered(self._path, number - 1)
+            older = numbered(self._path, number - 1)
             if older.exists():
-                os.replace(older, _numbered(self._path, number))
+                os.replace(older, numbered(self._path, number))
 
 
-def read(*folders: Path) -> Iterator[Dict[str, Any]]:
-    """All decisions still known of the trails in ``folders``, the newest first."""
-    files = (_read(folder / name) for folder in folders for name in (ALLOWED, REFUSED))
-    return heapq.merge(*files, key=lambda entry: -float(entry["time"]))
+def note_beside(
+    folder: Path, check: str, who: str, what: str, source: str, request: Optional[Mapping[str, Any]]
+) -> None:
+    """Note a decision of another process than the one that writes this trail: one line, and that one may move the file
+    meanwhile. A disk that is full is told in the log."""
+    file = _File(folder / ALLOWED, sys.maxsize)
+    file.append(_line(time.time(), check, True, who, what, source, "ok", request))
+    file.close()
 
 
-def search(
-    folders: Sequence[Path], *, limit: int, before: Optional[float] = None, check: Optional[str] = None,
-    who: Optional[str] = None, allowed: Optional[bool] = None, since: Optional[int] = None, until: Optional[int] = None,
-) -> Tuple[List[Dict[str, Any]], Optional[float]]:
-    """The newest decisions that fit, and where older ones begin: ``before`` of the next search, None if there are none.
-
-    :param before: s since 1970; :param since, until: ms since 1970.
-    """
-    found: List[Dict[str, Any]] = []
-    for entry in read(*folders):
-        time_s = float(entry["time"])
-        if since is not None and time_s * 1000 < since:
-            break
-        if (before is not None and time_s >= before) or (until is not None and time_s * 1000 >= until):
-            continue
-        wanted = ((check, entry["check"]), (who, entry["who"]), (allowed, entry["allowed"]))
-        if all(value is None or value == has for value, has in wanted):
-            if len(found) == limit:
-                return found, float(found[-1]["time"])
-            found.append(entry)
-    return found, None
+def _line(
+    now: float, check: str, allowed: bool, who: Any, what: Any, source: Any, reason: str,
+    request: Optional[Mapping[str, Any]],
+) -> bytes:
+    entry: Dict[str, Any] = {
+        "time": round(now, 6), "check": check, "allowed": allowed, "who": _short(who), "what": _short(what),
+        "from": _short(source), "reason": _short(reason)}
+    if request is not None and len(json.dumps(request)) <= MAX_REQUEST:
+        entry["request"] = request
+    return (json.dumps(entry) + "\n").encode("ascii")
 
 
-def _read(path: Path) -> Iterator[Dict[str, Any]]:
-    for file in (path, *(_numbered(path, number) for number in range(1, FILES))):
-        try:
-            lines = file.read_text("ascii").splitlines()
-        except FileNotFoundError:
-            continue
-        for line in reversed(lines):
-            try:
-                entry: Dict[str, Any] = json.loads(line)
-            except ValueError:
-                continue  # a line that a killed server did not finish
-            yield entry
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.name}.{number}")
+def numbered(path: Path, number: int) -> Path:
+    """The ``number``-th older file; 0 is the one that is written."""
+    return path.with_name(f"{path.name}.{number}") if number else path
 
 
 def _short(value: Any) -> Optional[str]:

@@ -179,7 +179,7 @@ class WrongJobState(ExtError):
 
 
 class JobFailed(ExtError):
-    """What a test of a view ended with."""
+    """A test of a view ended with what a job would fail with."""
 
     status, code = 422, 42202
 

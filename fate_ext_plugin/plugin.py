@@ -21,6 +21,7 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.job import Jobs
 from fate_ext_plugin.feature.runner import Runner
+from fate_ext_plugin.feature.sample import Sampler
 from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.fence import LOOPBACK, Fence
@@ -93,8 +94,9 @@ class Plugin:
 
     def _desk(self, authentication: Authentication) -> Desk:
         zone = self.settings.permission.time_zone if self.settings.permission else None
-        return Desk(self.settings, self.host.party_id(), self.jobs, self.service, authentication, self.permission,
-                    self.readiness, self.permission.calendar if self.permission else Calendar(zone))
+        return Desk(
+            self.settings, self.host.party_id(), self.jobs, self.service, Sampler(self.settings, self.storage),
+            authentication, self.permission, self.readiness, Calendar(zone))
 
     def _checks(self, hooks: Iterable[Callable[[], object]]) -> Dict[str, Callable[[], object]]:
         """What must be usable for this server to be ready."""

@@ -3,11 +3,16 @@ import json
 import subprocess
 import sys
 import threading
+import time
+from itertools import islice
 from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, List
 
 import pytest
 
-from fate_ext_plugin.audit import FILES, AuditTrail, read
+from fate_ext_plugin.audit import FILES, AuditTrail
+from fate_ext_plugin.audit_search import Filter, read, search
+from fate_ext_plugin.errors import InvalidRequestBody
 from tests.auth.conftest import Clock
 from tests.support.site import wait_until
 
@@ -36,9 +41,9 @@ def test_it_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
     for number in range(500):
         trail.write("site", True, number, None, None, "ok")
         trail.flush()
-    files = sorted(path.name for path in tmp_path.iterdir())
+    files = list(tmp_path.glob("*.jsonl*"))
     assert len(files) <= FILES
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < FILES * 1200
+    assert sum(path.stat().st_size for path in files) < FILES * 1200
     numbers = [int(entry["who"]) for entry in read(tmp_path)]
     assert numbers == list(range(499, 499 - len(numbers), -1))
     assert len(numbers) > 20
@@ -80,7 +85,7 @@ def test_strangers_push_out_no_decision_on_a_guest(tmp_path: Path) -> None:
         trail.write("client", False, number, None, None, "not signed")
         trail.flush()
     assert [entry["who"] for entry in read(tmp_path)][-1] == "a guest"
-    assert len(list(tmp_path.iterdir())) <= FILES + 1
+    assert len(list(tmp_path.glob("*.jsonl*"))) <= FILES + 1
 
 
 def test_a_trail_that_can_not_be_written_stops_nobody(tmp_path: Path) -> None:
@@ -109,3 +114,112 @@ def test_a_disk_slower_than_the_requests_holds_them_up_and_not_the_memory(
     for number in range(35):
         trail.write("site", True, number, None, None, "ok")
     assert len(list(read(tmp_path))) >= 22
+
+
+class TestSearch:
+    """The newest first, page by page; what is written or rotated between two pages neither doubles nor hides any."""
+
+    def trail(self, folder: Path, count: int, clock: Clock, file_bytes: int = 20_000) -> AuditTrail:
+        """Decisions 0, 1, ... of which five at a time are of the same moment, and each third is refused."""
+        trail = AuditTrail(folder, clock, file_bytes=file_bytes)
+        self.write(trail, clock, range(count))
+        return trail
+
+    @staticmethod
+    def write(trail: AuditTrail, clock: Clock, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            trail.write(("client", "site")[number % 2], number % 3 > 0, f"w{number % 7}", f"GET /{number}", None, "ok")
+            clock.now = round(clock.now + 0.001 * (number % 5 == 0), 3)
+        trail.flush()
+
+    @staticmethod
+    def pages(folders: List[Path], size: int, between: Callable[[], None] = lambda: None, **terms: Any) -> List[int]:
+        """The numbers of all decisions that fit, as pages show them."""
+        found: List[int] = []
+        cursor = None
+        while True:
+            page = search(folders, Filter(**terms), size, cursor)
+            assert len(page.decisions) <= size
+            found += [int(entry["what"][5:]) for entry in page.decisions]
+            cursor = page.cursor
+            if cursor is None:
+                return found
+            between()
+
+    @pytest.mark.parametrize("size", [1, 7, 50, 1000])
+    def test_pages_hold_each_once_also_where_many_are_of_one_moment(self, tmp_path: Path, size: int) -> None:
+        self.trail(tmp_path, 300, Clock())
+        found = self.pages([tmp_path], size)
+        assert sorted(found) == list(range(300))
+        assert found == [int(entry["what"][5:]) for entry in read(tmp_path)]
+        moments = [-(-number // 5) for number in found]
+        assert moments == sorted(moments, reverse=True)
+
+    @pytest.mark.parametrize(("terms", "fits"), [
+        ({"check": "site"}, lambda n: n % 2 == 1), ({"who": "w3"}, lambda n: n % 7 == 3),
+        ({"allowed": False}, lambda n: n % 3 == 0), ({"who": "w"}, lambda n: False),
+        ({"check": "client", "who": "w0", "allowed": True}, lambda n: n % 2 == 0 and n % 7 == 0 and n % 3 > 0),
+        ({"since": 1_800_000_000_000 + 20}, lambda n: n > 95), ({"until": 1_800_000_000_000 + 20}, lambda n: n <= 95),
+    ])
+    def test_each_filter(self, tmp_path: Path, terms: Dict[str, Any], fits: Callable[[int], bool]) -> None:
+        self.trail(tmp_path, 300, Clock())
+        assert sorted(self.pages([tmp_path], 10, **terms)) == [number for number in range(300) if fits(number)]
+
+    def test_what_is_written_and_rotated_between_two_pages_changes_none(self, tmp_path: Path) -> None:
+        clock = Clock()
+        trail = self.trail(tmp_path, 300, clock)
+        more = iter(range(1000, 10_000))
+        found = self.pages([tmp_path], 30, lambda: self.write(trail, clock, islice(more, 20)))
+        assert sorted(found) == list(range(300))
+        assert (tmp_path / "allowed.jsonl.1").exists()
+
+    def test_what_was_pushed_out_between_two_pages_is_gone(self, tmp_path: Path) -> None:
+        clock = Clock()
+        trail = self.trail(tmp_path, 300, clock, file_bytes=2_000)
+        more = iter(range(1000, 10_000))
+        found = self.pages([tmp_path], 5, lambda: self.write(trail, clock, islice(more, 200)))
+        assert 5 <= len(found) < 100 and max(found) == 299
+
+    def test_trails_in_several_folders_are_one(self, tmp_path: Path) -> None:
+        clock = Clock()
+        one, other = AuditTrail(tmp_path / "one", clock), AuditTrail(tmp_path / "other", clock)
+        for number in range(100):
+            self.write((one, other)[number % 2], clock, [number])
+            clock.now += 1
+        assert self.pages([tmp_path / "one", tmp_path / "other", tmp_path / "none"], 7) == list(range(99, -1, -1))
+
+    def test_a_line_longer_than_a_block_and_one_that_is_not_finished(self, tmp_path: Path) -> None:
+        (tmp_path / "allowed.jsonl").write_text("".join(
+            json.dumps({"time": float(number), "check": "admin", "allowed": True, "who": "a", "what": f"GET /{number}",
+                        "request": {"x": "y" * (1 << number)}}) + "\n" for number in range(21)) + '{"time": 99.0, ')
+        assert self.pages([tmp_path], 4) == list(range(20, -1, -1))
+
+    @pytest.mark.parametrize("cursor", ["", "x", "1-2", "1-2.over.over", "-1-2.over", "1-.over", "1-2.٣-4", "1-2..",
+                                        f"{'9' * 30}-1.over"])
+    def test_what_is_no_cursor_is_refused(self, tmp_path: Path, cursor: str) -> None:
+        with pytest.raises(InvalidRequestBody, match="cursor"):
+            search([tmp_path], Filter(), 5, cursor)
+
+    def test_a_million_decisions_take_no_longer_than_anybody_waits(self, tmp_path: Path) -> None:
+        """Each answer is there in less than 200 ms, and the few of somebody are found in a few of them."""
+        lines = [f'{{"time": {1_800_000_000 + number / 1000}, "check": "{("client", "site")[number % 2]}", '
+                 f'"allowed": true, "who": "w{number % 5000}", "what": "GET /v1/job/list/of/everything", '
+                 '"from": "10.0.0.5", "reason": "ok"}\n' for number in range(1_000_000)]
+        for number in range(5):
+            (tmp_path / f"allowed.jsonl{f'.{number}' if number else ''}").write_text(
+                "".join(lines[(4 - number) * 200_000:(5 - number) * 200_000]))
+        end = 1_800_000_000_000 + 1_000_000
+        for terms, count in (
+                ({}, 50), ({"who": "w77"}, 50), ({"who": "nobody"}, 0), ({"check": "admin"}, 0),
+                ({"allowed": False}, 0), ({"until": end - 999_000}, 50), ({"since": end + 60_000}, 0),
+                ({"who": "w77", "check": "client"}, 0), ({"who": "w78", "until": end - 500_000}, 50)):
+            cursor, found, longest, answers = None, 0, 0.0, 0
+            while found < count or (cursor is not None) or not answers:
+                began = time.perf_counter()
+                page = search([tmp_path], Filter(**terms), 50 - found, cursor)
+                longest = max(longest, time.perf_counter() - began)
+                found, cursor, answers = found + len(page.decisions), page.cursor, answers + 1
+                if found == 50 or cursor is None:
+                    break
+            print(f"{terms}: {found} found in {answers} answers, the slowest {longest * 1000:.0f} ms")
+            assert found == count and longest < 0.2 and answers < 20

@@ -3,6 +3,7 @@ from typing import Any, Dict
 
 from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.errors import KeyTaken
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.shown import client_dict
 
@@ -16,10 +17,13 @@ def show_client(desk: Desk, call: Call) -> Dict[str, Any]:
 
 
 def add_client(desk: Desk, call: Call) -> Dict[str, Any]:
-    return {"app_key": call.said["app_key"], "secret": desk.clients.add(**call.said)}
+    made = desk.clients.add(**call.said)
+    return {"app_key": call.said["app_key"], "secret": None if call.said["secret"] else made}
 
 
 def change_client(desk: Desk, call: Call) -> Dict[str, Any]:
+    if not call.said["enabled"]:
+        _not_oneself(call)
     desk.clients.enable(call.path["app_key"], call.said["enabled"])
     return show_client(desk, call)
 
@@ -30,16 +34,25 @@ def rotate_client(desk: Desk, call: Call) -> Dict[str, Any]:
 
 
 def remove_client(desk: Desk, call: Call) -> Dict[str, Any]:
+    _not_oneself(call)
     found = show_client(desk, call)
     desk.clients.remove(call.path["app_key"])
     return found
+
+
+def _not_oneself(call: Call) -> None:
+    """So there is always an admin left.
+
+    :raises KeyTaken: it is the client that asks."""
+    if call.who == call.path["app_key"] and call.over_http:
+        raise KeyTaken("A client can't shut itself out; let another admin do it, or `fate-ext client` on the server.")
 
 
 OPERATIONS = [
     look("clients.list", "/clients", list_clients, schemas.ClientsAnswer, "List clients"),
     look("clients.show", "/clients/<app_key>", show_client, schemas.ClientAnswer, "Show a client"),
     Operation("clients.add", "POST", "/clients", add_client, schemas.NewSecretAnswer,
-              "Let a client in; its secret is shown only now", schemas.NewClient),
+              "Let a client in; its secret is shown only now", schemas.NewClient, unkept=("secret",)),
     Operation("clients.change", "PUT", "/clients/<app_key>", change_client, schemas.ClientAnswer,
               "Enable or disable a client", schemas.ClientChange),
     Operation("clients.rotate", "POST", "/clients/<app_key>/rotate", rotate_client, schemas.NewSecretAnswer,

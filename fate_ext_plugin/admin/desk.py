@@ -1,16 +1,19 @@
 """What operators work on: the rooms of one server, or of a command on the same database."""
 from dataclasses import dataclass
-from typing import Optional
+from pathlib import Path
+from typing import List, Optional
 
 from fate_ext_plugin.auth.clients import Clients
 from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.authentication import Authentication
 from fate_ext_plugin.errors import NotSetUp
 from fate_ext_plugin.feature.job import Jobs
+from fate_ext_plugin.feature.sample import Sampler
 from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.grants import Grants
+from fate_ext_plugin.permission.opened import trail_folder
 from fate_ext_plugin.readiness import Readiness
 from fate_ext_plugin.settings import Settings
 
@@ -23,10 +26,16 @@ class Desk:
     party_id: str
     jobs: Jobs
     service: FeatureService
+    sampler: Sampler
     authentication: Authentication
     set_up_permission: Optional[Permission]
     readiness: Readiness
     calendar: Calendar
+
+    @property
+    def trails(self) -> List[Path]:
+        """The folders of the audit trail."""
+        return [self.settings.data_dir / "audit", trail_folder(self.settings)]
 
     @property
     def clients(self) -> Clients:

@@ -3,16 +3,17 @@ from typing import Any, Dict
 
 from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.feature.job import JobFilter
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.shown import job_dict
 
 
 def list_jobs(desk: Desk, call: Call) -> Dict[str, Any]:
-    said = call.said
-    wanted = {key: said[key] for key in ("status", "view", "since", "until")}
-    size = said["page_size"]
-    found = desk.jobs.find(limit=size, offset=(said["page"] - 1) * size, **wanted)
-    return {"jobs": [job_dict(job) for job in found], "count": desk.jobs.count(**wanted), "page": said["page"],
+    said = dict(call.said)
+    page, size = said.pop("page"), said.pop("page_size")
+    wanted = JobFilter(**said)
+    found = desk.jobs.find(wanted, limit=size, offset=(page - 1) * size)
+    return {"jobs": [job_dict(job) for job in found], "count": desk.jobs.count(wanted), "page": page,
             "page_size": size}
 
 
@@ -25,9 +26,7 @@ def cancel_job(desk: Desk, call: Call) -> Dict[str, Any]:
 
 
 def delete_job(desk: Desk, call: Call) -> Dict[str, Any]:
-    job = desk.jobs.get(call.path["job_id"])
-    desk.service.remove(job.job_id)
-    return job_dict(job)
+    return job_dict(desk.service.remove(call.path["job_id"]))
 
 
 OPERATIONS = [

@@ -1,42 +1,59 @@
 """Keys of sites: list, show our public one, accept and revoke partners', and what is agreed with each partner."""
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.auth.keys import PRIVATE
 from fate_ext_plugin.db.base import date_of, now_ms
-from fate_ext_plugin.errors import InvalidSettings, UnknownKey
+from fate_ext_plugin.errors import KeyTaken, UnknownKey
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.shown import key_dict
+
+PARTY_UNKNOWN = (
+    "This site's party ID is not known: name it with --party, or set it in service_conf.yaml (for FATE Flow party_id, "
+    "for `fate-ext serve` authentication.party_id).")
 
 
 def list_keys(desk: Desk, call: Call) -> Dict[str, Any]:
     return {"keys": [key_dict(row) for row in desk.keys.rows()]}
 
 
-def show_own_key(desk: Desk, call: Call) -> Dict[str, Any]:
-    if not desk.party_id:
-        raise InvalidSettings("This site's party ID is not known; set it in service_conf.yaml.")
-    own = desk.keys.ring().signing_key(desk.party_id, now_ms())
-    if own is None:
-        raise UnknownKey(f"Party {desk.party_id} has no key that signs now; `fate-ext key generate` makes one.")
-    return {"party_id": desk.party_id, "fingerprint": f"SHA256:{own.fingerprint}", "public_key": own.rsa.public_pem}
+def show_own_keys(desk: Desk, call: Call) -> Dict[str, Any]:
+    party, now = call.said["party"] or desk.party_id, now_ms()
+    if not party:
+        raise UnknownKey(PARTY_UNKNOWN)
+    return {"keys": [{
+        "party_id": party, "fingerprint": _shown(own.fingerprint), "signs": "now" if own.valid(now) else "later",
+        "valid_from": _date(own.valid_from), "valid_until": _date(own.valid_until), "public_key": own.rsa.public_pem,
+    } for own in desk.keys.ring().own_keys(party, now)]}
 
 
 def add_key(desk: Desk, call: Call) -> Dict[str, Any]:
-    said = call.said
-    fingerprint = desk.keys.add_public(said["party_id"], said["public_key"], said["valid_from"], said["valid_until"])
-    return {"fingerprint": f"SHA256:{fingerprint}", "parties": [said["party_id"]]}
+    party, span = call.said["party_id"], (call.said["valid_from"], call.said["valid_until"])
+    fingerprint = desk.keys.add_public(party, call.said["public_key"], *span)
+    row = _row(desk, party, fingerprint)
+    if any(span) and span != (row["valid_from"], row["valid_until"]):
+        raise KeyTaken(f"This key of party {party} is here already, {_span(row)}; nothing is changed. Remove it first.")
+    return key_dict(row)
 
 
 def remove_key(desk: Desk, call: Call) -> Dict[str, Any]:
-    fingerprint = call.path["fingerprint"]
-    return {"fingerprint": f"SHA256:{fingerprint}", "parties": desk.keys.remove_public(fingerprint)}
+    party, fingerprint = call.path["party_id"], call.path["fingerprint"].replace("SHA256:", "", 1)
+    row = _row(desk, party, fingerprint)
+    if row["kind"] == PRIVATE:
+        raise KeyTaken("This is a private key of our own; `fate-ext key` on the server rotates and removes it.")
+    desk.keys.remove(party, fingerprint)
+    return key_dict(row)
 
 
 def list_policies(desk: Desk, call: Call) -> Dict[str, Any]:
     ring = desk.keys.ring()
     parties = sorted({*ring.public, *ring.policies} - {desk.party_id})
     return {"policies": [_policy(desk, party) for party in parties]}
+
+
+def show_policy(desk: Desk, call: Call) -> Dict[str, Any]:
+    return _policy(desk, call.path["party_id"])
 
 
 def change_policy(desk: Desk, call: Call) -> Dict[str, Any]:
@@ -48,18 +65,43 @@ def change_policy(desk: Desk, call: Call) -> Dict[str, Any]:
 def _policy(desk: Desk, party: str) -> Dict[str, Any]:
     agreed = desk.keys.ring().policy(party)
     return {"party_id": party, "envelope": agreed.envelope, "md5": agreed.md5,
-            "envelope_seen": agreed.envelope_seen and date_of(agreed.envelope_seen)}
+            "envelope_seen": _date(agreed.envelope_seen)}
+
+
+def _row(desk: Desk, party: str, fingerprint: str) -> Dict[str, Any]:
+    """:raises UnknownKey: this party has no such key."""
+    for row in desk.keys.rows():
+        if (row["party_id"], row["fingerprint"]) == (party, fingerprint):
+            return row
+    raise UnknownKey(f"Party {party[:20]!r} has no key {fingerprint[:80]!r} here; give the whole one, from the list.")
+
+
+def _span(row: Dict[str, Any]) -> str:
+    start, end = _date(row["valid_from"]), _date(row["valid_until"])
+    return f"valid {f'from {start} ' if start else ''}until {end or 'it is removed'}"
+
+
+def _shown(fingerprint: str) -> str:
+    return f"SHA256:{fingerprint}"
+
+
+def _date(moment: Optional[int]) -> Optional[str]:
+    return None if moment is None else date_of(moment)
 
 
 OPERATIONS = [
     look("keys.list", "/keys", list_keys, schemas.KeysAnswer, "List keys, ours and our partners'"),
-    look("keys.own", "/keys/own", show_own_key, schemas.OwnKeyAnswer, "Show our own public key, for partners"),
-    Operation("keys.add", "POST", "/keys", add_key, schemas.FingerprintAnswer,
-              "Accept a partner's public key beside those it has", schemas.NewKey),
-    Operation("keys.remove", "DELETE", "/keys/<fingerprint>", remove_key, schemas.FingerprintAnswer,
+    look("keys.own", "/keys/own", show_own_keys, schemas.OwnKeysAnswer,
+         "Show our own public key, for partners: the one that signs now, then those to come", schemas.OwnKeysQuery),
+    Operation("keys.add", "POST", "/keys", add_key, schemas.KeyAnswer,
+              "Accept a partner's public key beside those it has", schemas.NewKey,
+              unkept=("public_key",)),  # a private one by mistake
+    Operation("keys.remove", "DELETE", "/keys/<party_id>/<fingerprint>", remove_key, schemas.KeyAnswer,
               "Revoke a partner's key at once"),
     look("policies.list", "/policies", list_policies, schemas.PoliciesAnswer,
          "List what partners' signatures must be like"),
+    look("policies.show", "/policies/<party_id>", show_policy, schemas.PolicyAnswer,
+         "Show what a partner's signatures must be like"),
     Operation("policies.change", "PUT", "/policies/<party_id>", change_policy, schemas.PolicyAnswer,
               "Change what a partner's signatures must be like", schemas.PolicyChange),
 ]

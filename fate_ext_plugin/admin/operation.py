@@ -1,25 +1,31 @@
 """One thing an operator can do, and all that the doors need to know of it."""
+import re
 from dataclasses import dataclass
-from typing import Any, Callable, List, Mapping, Optional, Type
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 
-from marshmallow import Schema
+from marshmallow import Schema, ValidationError
 
+from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.auth.clients import ADMIN, ROLES
+from fate_ext_plugin.errors import InvalidRequestBody
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.permission import CalendarSchema
+from fate_ext_plugin.settings import explain
 
 
 @dataclass(frozen=True)
 class Call:
     """A request that was let in. ``who``: the app key of who makes it, or the user of this machine.
 
-    ``said``: as the operation's schema loads it; ``path``: what stands in the path, by name.
+    ``said``: as the operation's schema loads it; ``path``: what stands in the path, by name; ``over_http``: False for
+    a command on this machine.
     """
 
     who: str
     said: Any
     path: Mapping[str, str]
+    over_http: bool = True
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,8 @@ class Operation:
     """``path`` as in Flask, behind /v1/ext/admin; ``says``: the schema of the query of a GET, else of the body.
 
     ``answer``: the schema that its outcome is dumped with, so that nothing else, such as a secret, can be shown.
-    ``changes``: only the role ``admin`` may do it.
+    ``changes``: only the role ``admin`` may do it, and the audit trail keeps what was said, but for the keys in
+    ``unkept``.
     """
 
     name: str
@@ -38,10 +45,34 @@ class Operation:
     summary: str
     says: Type[CalendarSchema] = schemas.Nothing
     changes: bool = True
+    unkept: Tuple[str, ...] = ()
 
     @property
     def roles(self) -> List[str]:
         return [ADMIN] if self.changes else list(ROLES)
+
+    def url(self, path: Mapping[str, str]) -> str:
+        """Path of a request for it. :param path: what stands in it, by name."""
+        return ADMIN_PREFIX + re.sub("<([a-z_]+)>", lambda match: path[match.group(1)], self.path)
+
+    def load(self, desk: Desk, values: Any) -> Any:
+        """What is said, checked. Of a query every value is text.
+
+        :raises InvalidRequestBody: names each wrong key, what was found and what is allowed.
+        """
+        schema = self.says(desk.calendar)
+        try:
+            return schema.load(values)
+        except ValidationError as error:
+            subject = self.name.partition(".")[0]
+            reasons = explain(error.normalized_messages(), values, schema, [subject])
+            raise InvalidRequestBody("; ".join(reasons)) from None
+
+    def noted(self, values: Any) -> Optional[Dict[str, Any]]:
+        """What the audit trail keeps of what is said."""
+        if not self.changes or not isinstance(values, dict):
+            return None
+        return {key: value for key, value in values.items() if key not in self.unkept} or None
 
     def perform(self, desk: Desk, call: Call) -> Any:
         """Plain data, fit for JSON.

@@ -5,7 +5,7 @@ from typing import Any, Dict
 from fate_ext_plugin import __version__
 from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.admin.operation import Call, look
-from fate_ext_plugin.feature.job import RUNNING, WAITING
+from fate_ext_plugin.feature.job import RUNNING, WAITING, JobFilter
 from fate_ext_plugin.schema import admin as schemas
 
 
@@ -18,7 +18,7 @@ def show_health(desk: Desk, call: Call) -> Dict[str, Any]:
     return {
         "status": "not ready" if problems else "ready", "problems": problems, "version": __version__,
         "party_id": desk.party_id, "free_bytes": shutil.disk_usage(desk.settings.data_dir).free,
-        "waiting_jobs": desk.jobs.count(WAITING), "running_jobs": desk.jobs.count(RUNNING)}
+        "waiting_jobs": desk.jobs.count(JobFilter(WAITING)), "running_jobs": desk.jobs.count(JobFilter(RUNNING))}
 
 
 OPERATIONS = [

@@ -5,9 +5,6 @@ from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
 from fate_ext_plugin.schema import admin as schemas
 
-# A test waits for its turn and its job; whoever asks has a browser or a terminal before them.
-TEST_SECONDS = 30.0
-
 
 def list_views(desk: Desk, call: Call) -> Dict[str, Any]:
     return {"views": [desk.settings.views[name] for name in sorted(desk.settings.views)]}
@@ -18,11 +15,11 @@ def test_view(desk: Desk, call: Call) -> Any:
     body = dict(said["parameters"])
     if said.get("features") is not None:
         body["features"] = said["features"]
-    return desk.service.test(call.path["name"], said["ids"], body, TEST_SECONDS)
+    return desk.sampler.sample(call.path["name"], said["ids"], body)
 
 
 OPERATIONS = [
     look("views.list", "/views", list_views, schemas.ViewsAnswer, "List the feature views of this server"),
     Operation("views.test", "POST", "/views/<name>/test", test_view, schemas.SampleAnswer,
-              "Show the features that a few sample IDs would get", schemas.ViewTest),
+              "Show the features that a few sample IDs would get", schemas.ViewTest, unkept=("ids", "parameters")),
 ]

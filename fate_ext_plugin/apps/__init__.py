@@ -7,12 +7,12 @@ from typing import Any, Callable, Iterator, List, NoReturn, Optional, Tuple
 from flask import Blueprint, Flask, Request, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath
 from fate_ext_plugin.fence import TOKEN_ARGUMENT, Address, Fence
 
 logger = logging.getLogger(__name__)
 PREFIX = "/v1/ext"
-ADMIN_PREFIX = f"{PREFIX}/admin"
 # fate_flow.entity.RetCode for an HTTP status of ours; any other is 100, an exception.
 RETCODES = {400: 101, 401: 109, 403: 108, 404: 102, 405: 101, 409: 103, 410: 102, 413: 101, 415: 101, 422: 102,
             429: 103}
@@ -55,7 +55,8 @@ class Door:
                 raise MethodNotAllowed(f"{current.method} is not allowed here; use {' or '.join(methods)}.")
             return view()
         # All methods: Flask itself would answer HEAD and OPTIONS with 200, and FATE Flow's app a wrong one.
-        self.manager.add_url_rule(f"/{service}{path}", f"{service}{path}", fenced, methods=METHODS)
+        endpoint = f"{service}{path}".replace(".", "_")
+        self.manager.add_url_rule(f"/{service}{path}", endpoint, fenced, methods=METHODS)
 
     def add_signed(self, path: str, methods: List[str], view: Callable[..., Any]) -> None:
         """Serve ``/v1/ext/admin<path>``. ``view`` asks :meth:`caller` first, and then for a signature in place of a
@@ -148,8 +149,8 @@ def answer_error(error: Exception) -> Tuple[Response, int]:
 
 def _answer(status: int, code: int, message: str) -> Tuple[Response, int]:
     """In the style of FATE Flow's own REST interface where people call, not FATE Flow."""
-    if request.path.startswith(f"{ADMIN_PREFIX}/"):
-        return jsonify(retcode=RETCODES.get(status, 100), retmsg=message), status
+    if f"{request.path}/".startswith(f"{ADMIN_PREFIX}/"):
+        return jsonify(retcode=RETCODES.get(status, 100), retmsg=message, code=code), status
     return jsonify(code=code, message=message), status
 
 

@@ -7,10 +7,11 @@ FATE's signed text lacks the method, and what is no JSON of the body. So here th
 ``method=DELETE``, unless it is GET; the whole body is signed, and is JSON; and a path holds nothing whose decoded form
 another path may have. What is captured on its way can be delivered once, as it is, or not at all.
 """
+import json
 import re
 from typing import Any, Dict
 
-from flask import Response, jsonify, request
+from flask import Response, request
 
 from fate_ext_plugin.admin.catalog import OPERATIONS
 from fate_ext_plugin.admin.desk import Desk
@@ -22,12 +23,12 @@ from fate_ext_plugin.auth.clients import Client
 from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.errors import Forbidden, InvalidRequestBody, MethodNotAllowed, Unauthenticated, UnsupportedBody
 from fate_ext_plugin.fence import Address
-from fate_ext_plugin.schema.authentication import load, load_values
+from fate_ext_plugin.schema.authentication import parse
 
 METHOD_ARGUMENT = "method"
 MAX_BODY_BYTES = 1 << 20
 # All that names of jobs, views, clients, keys and grants are made of.
-_plain_path = re.compile(r"[A-Za-z0-9/._~-]+")
+_plain_path = re.compile(r"[A-Za-z0-9/._~:-]+")
 
 
 def add_admin_services(door: Door, desk: Desk) -> None:
@@ -52,9 +53,9 @@ class _Entrance:
         body = read_body(MAX_BODY_BYTES)
         client = self._client(address, body, operation)
         call = Call(client.app_key, self._said(operation, body), path)
-        response = jsonify(retcode=0, retmsg="success", data=operation.perform(self._desk, call))
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        answer = {"retcode": 0, "retmsg": "success", "data": operation.perform(self._desk, call)}
+        # In the order of the schema, which jsonify would sort.
+        return Response(json.dumps(answer), mimetype="application/json", headers={"Cache-Control": "no-store"})
 
     def _address(self) -> Address:
         try:
@@ -64,35 +65,42 @@ class _Entrance:
             raise
 
     def _client(self, address: Address, body: bytes, operation: Operation) -> Client:
-        query = request.query_string.decode("utf-8", "replace")
+        query = request.query_string.decode("latin-1")
         if request.args.getlist(METHOD_ARGUMENT) != ([] if request.method == "GET" else [request.method]):
             self._refused(address, "method not signed")
             raise Unauthenticated(
                 f"Sign the method, too: the query must hold {METHOD_ARGUMENT}={request.method} once, and none for GET.",
                 "method not signed")
-        if not _plain_path.fullmatch(request.path) or query.endswith("?"):
+        if not _plain_path.fullmatch(request.path) or not query.isascii() or query.endswith("?"):
             self._refused(address, "ambiguous url")
             raise Unauthenticated("The url holds what can be read in two ways.", "ambiguous url")
         signed = ClientRequest(
             full_path=f"{request.path}?{query}", headers=dict(request.headers.items()), body=body,
             method=request.method, address=address, route=request.path)
-        return self._desk.authentication.clients.check(signed, operation.roles)
+        return self._desk.authentication.clients.check(
+            signed, operation.roles, lambda: operation.noted(_json_or_none(body)))
 
     def _refused(self, address: Any, reason: str) -> None:
         self._desk.authentication.audit.write(
             ADMIN_CHECK, False, None, f"{request.method} {request.path}", address, reason)
 
     def _said(self, operation: Operation, body: bytes) -> Any:
-        schema = operation.says(self._desk.calendar)
         if body and request.mimetype != "application/json":
             raise UnsupportedBody("Send the body as application/json.")
         if request.method != "GET":
             if set(request.args) - {METHOD_ARGUMENT}:
                 raise InvalidRequestBody(f"Only {METHOD_ARGUMENT} may stand in the query; the rest is the body's.")
-            return load(schema, body or b"{}")
+            return operation.load(self._desk, parse(body or b"{}"))
         if body:
             raise InvalidRequestBody("A GET has no body; what it asks for stands in the query.")
         values: Dict[str, str] = request.args.to_dict()
         if any(len(request.args.getlist(name)) > 1 for name in values):
             raise InvalidRequestBody("The query: a name stands twice.")
-        return load_values(schema, values, "The query")
+        return operation.load(self._desk, values)
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return parse(body)
+    except InvalidRequestBody:
+        return None

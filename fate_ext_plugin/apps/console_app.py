@@ -169,9 +169,11 @@ class Console:
             return site == "same-origin"
         return urlsplit(request.headers.get("Origin", "")).netloc == request.host
 
-    def _note(self, browser: Browser, allowed: bool, reason: str) -> None:
+    def _note(
+        self, browser: Browser, allowed: bool, reason: str, noted: Optional[Mapping[str, Any]] = None
+    ) -> None:
         who = browser.session.app_key if browser.session else None
-        self._clients.note(_as_asked(browser), allowed, who, reason)
+        self._clients.note(_as_asked(browser), allowed, who, reason, noted)
 
     # -- signing in and out --------------------------------------------------------------------------------------------
 
@@ -230,7 +232,7 @@ class Console:
                 return self._page(browser, action.page, visit, form, None, error.status)
             except ExtError:  # there is no such page, or not for this client
                 raise error from None
-        self._note(browser, True, "ok")
+        self._note(browser, True, "ok", visit.noted(action.operation, typed))
         if action.then is None:
             return self._page(
                 browser, action.page, visit, Form(action.operation, typed, path=visit.path), outcome, 200)

@@ -1,7 +1,7 @@
 """Client authentication: is this client request genuine, and may this client make it?"""
 import time
 from dataclasses import replace
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.auth.clients import ROLES, Client, Clients
@@ -37,10 +37,14 @@ class ClientAuthentication:
         self._clock = clock
         self._nobody = Client("nobody", "", ((Signer("no secret at all", "hmac-sha1"), None),))
 
-    def check(self, request: ClientRequest, roles: Optional[Sequence[str]] = None) -> Client:
+    def check(
+        self, request: ClientRequest, roles: Optional[Sequence[str]] = None,
+        noted: Callable[[], Optional[Mapping[str, Any]]] = lambda: None,
+    ) -> Client:
         """Let a request pass; returns the client that signed it.
 
         :param roles: one of which the client must have, for a request to /v1/ext/admin; None: no role is needed.
+        :param noted: what the audit trail keeps of a request that passes.
         :raises Unauthenticated, RoleMissing: with a message for the client; the reason stands in the audit trail.
         """
         check = "client" if roles is None else ADMIN_CHECK
@@ -54,7 +58,7 @@ class ClientAuthentication:
         except Exception as error:
             self._note(check, False, who, request, getattr(error, "reason", "error"))
             raise
-        self._note(check, True, who, request, "ok")
+        self._note(check, True, who, request, "ok", noted())
         return client
 
     def sign_in(self, request: ClientRequest, secret: str) -> Client:
@@ -100,17 +104,24 @@ class ClientAuthentication:
             return None
         return client
 
-    def note(self, request: ClientRequest, allowed: bool, who: Optional[str], reason: str) -> None:
+    def note(
+        self, request: ClientRequest, allowed: bool, who: Optional[str], reason: str,
+        noted: Optional[Mapping[str, Any]] = None,
+    ) -> None:
         """Put what was done at the console, or refused there, into the audit trail."""
-        self._note(ADMIN_CHECK, allowed, who, request, reason)
+        self._note(ADMIN_CHECK, allowed, who, request, reason, noted)
 
     def require_usable(self) -> None:
         """:raises ExtError: the clients can't be read."""
         self._clients.all()
 
-    def _note(self, check: str, allowed: bool, who: Optional[str], request: ClientRequest, reason: str) -> None:
+    def _note(
+        self, check: str, allowed: bool, who: Optional[str], request: ClientRequest, reason: str,
+        noted: Optional[Mapping[str, Any]] = None,
+    ) -> None:
         path = request.path or request.full_path.partition("?")[0]
-        self._audit.write(check, allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason)
+        self._audit.write(
+            check, allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason, noted)
 
     def _authenticate(self, request: ClientRequest) -> Client:
         now = self._clock()

@@ -9,7 +9,7 @@ from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, create_once, dicts, now_ms
-from fate_ext_plugin.errors import ExtError, InvalidKey, KeyTaken, UnknownKey
+from fate_ext_plugin.errors import ExtError, InvalidKey, UnknownKey
 
 PRIVATE, PUBLIC = "private", "public"
 # How the outcome of a key that could not be taken over begins.
@@ -57,6 +57,20 @@ class KeyRing:
         """Of our keys that are valid the one that began last, or else was stored last."""
         valid = [key for key in self.private.get(party_id, ()) if key.valid(now)]
         return max(valid, key=lambda key: (key.valid_from or 0, key.created)) if valid else None
+
+    def own_keys(self, party_id: str, now: int) -> List[Key]:
+        """Ours that signs now, if any, then those to come.
+
+        :raises UnknownKey: there is neither.
+        """
+        signing = self.signing_key(party_id, now)
+        coming = [own for own in self.private.get(party_id, ()) if own.valid_from and own.valid_from > now]
+        found = ([signing] if signing else []) + sorted(coming, key=lambda own: own.valid_from or 0)
+        if not found:
+            raise UnknownKey(
+                f"There is no valid private key of party {party_id} here. `fate-ext key generate` makes the first one, "
+                "`rotate` the next; `list` shows all.")
+        return found
 
     def verifying_keys(self, party_id: str, now: int) -> List[Key]:
         """Every key that a signature of this party may be made with now; our own private keys among them."""
@@ -154,37 +168,17 @@ class SiteKeys:
         return fingerprint
 
     def remove(self, party_id: str, fingerprint: str) -> None:
-        """Revoke a key, public or private, by (the beginning of) its fingerprint.
+        """Revoke a key, public or private, by its whole fingerprint.
 
-        :raises InvalidKey: none or several fit.
+        :raises UnknownKey: there is none.
         """
-        wanted = fingerprint.lower()
-        if wanted.startswith("sha256:"):
-            wanted = wanted[len("sha256:"):]
-        found = [row for row in self.rows() if row["party_id"] == party_id and row["fingerprint"].startswith(wanted)]
-        if len(found) != 1 or len(wanted) < 8:
-            raise InvalidKey(
-                f"{len(found)} keys of party {party_id} begin with {fingerprint[:80]!r}; give at least 8 characters of "
-                "one key's fingerprint, from `list`.")
-        key_id = _id(found[0]["kind"], party_id, found[0]["fingerprint"])
-        self._store.call(lambda: tables.SiteKey.delete().where(tables.SiteKey.f_id == key_id).execute())
-        self._cached.forget()
-
-    def remove_public(self, fingerprint: str) -> List[str]:
-        """Revoke a partner's key, whoever has it; returns the party IDs.
-
-        :raises UnknownKey: no such key. :raises KeyTaken: it is our own.
-        """
-        found = [row for row in self.rows() if row["fingerprint"] == fingerprint]
-        parties = [row["party_id"] for row in found if row["kind"] == PUBLIC]
-        if not found:
-            raise UnknownKey(f"There is no key {fingerprint[:80]!r}; give the whole fingerprint, from the list.")
-        if not parties:
-            raise KeyTaken("This is a private key of our own; `fate-ext key rotate` and `remove` replace it.")
-        ids = [_id(PUBLIC, party, fingerprint) for party in parties]
-        self._store.call(lambda: tables.SiteKey.delete().where(tables.SiteKey.f_id.in_(ids)).execute())
-        self._cached.forget()
-        return parties
+        for key_id in (_id(PRIVATE, party_id, fingerprint), _id(PUBLIC, party_id, fingerprint)):
+            if self._has(key_id):
+                self._store.call(lambda key_id=key_id: (  # type: ignore[misc]
+                    tables.SiteKey.delete().where(tables.SiteKey.f_id == key_id).execute()))
+                self._cached.forget()
+                return
+        raise UnknownKey(f"Party {party_id[:20]!r} has no key {fingerprint[:80]!r} here; `list` shows all.")
 
     def take_over(self, rows: Iterable[Tuple[str, str, str]]) -> Dict[str, str]:
         """Import FATE Flow's own keys; returns what became of each: a fingerprint, or why it was refused.

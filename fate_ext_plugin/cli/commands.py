@@ -1,25 +1,22 @@
 """The commands of ``fate-ext``. Each reads the same service_conf.yaml as the server it speaks of."""
-import json
 import sys
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import click
 
 from fate_ext_plugin import __version__
 from fate_ext_plugin.cli.audit import audit
-from fate_ext_plugin.cli.check import checks
 from fate_ext_plugin.cli.clients import client
 from fate_ext_plugin.cli.enable import disable, enable
-from fate_ext_plugin.cli.findings import Doubtful
 from fate_ext_plugin.cli.grants import grant
+from fate_ext_plugin.cli.jobs import jobs
 from fate_ext_plugin.cli.keys import key
-from fate_ext_plugin.cli.options import AS_JSON, CONF
-from fate_ext_plugin.cli.table import table
-from fate_ext_plugin.db.base import date_of
+from fate_ext_plugin.cli.options import CONF
+from fate_ext_plugin.cli.site import health
+from fate_ext_plugin.cli.site import settings as show_settings
+from fate_ext_plugin.cli.views import views
 from fate_ext_plugin.errors import ExtError
-from fate_ext_plugin.schema.shown import job_dict
-from fate_ext_plugin.settings import read_settings_file
 
 
 @click.group()
@@ -28,12 +25,8 @@ def cli() -> None:
     """The extension services that FATE Flow calls: features for its jobs, authentication, permission."""
 
 
-cli.add_command(enable)
-cli.add_command(disable)
-cli.add_command(client)
-cli.add_command(key)
-cli.add_command(grant)
-cli.add_command(audit)
+for command in (enable, disable, jobs, views, client, key, grant, audit, show_settings, health):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -41,6 +34,7 @@ cli.add_command(audit)
 def serve(conf: Path) -> None:
     """Run the services without FATE Flow around them."""
     from fate_ext_plugin.server import serve as run
+    from fate_ext_plugin.settings import read_settings_file
 
     run(read_settings_file(conf))
 
@@ -51,6 +45,7 @@ def serve(conf: Path) -> None:
 def register(conf: Path, flow: str) -> None:
     """Register the running services with a FATE Flow on this or another machine."""
     from fate_ext_plugin.cli.register import register as send
+    from fate_ext_plugin.settings import read_settings_file
 
     settings = read_settings_file(conf)
     for service, url in send(settings, flow):
@@ -66,6 +61,7 @@ def metrics_url(conf: Path) -> None:
     from fate_ext_plugin.feature.storage import Storage
     from fate_ext_plugin.fence import Fence
     from fate_ext_plugin.registration import service_uri
+    from fate_ext_plugin.settings import read_settings_file
 
     settings = read_settings_file(conf)
     if not settings.metrics:
@@ -85,6 +81,10 @@ def check(conf: Path, flow: Optional[str]) -> None:
 
     A WARNING is worth a look; only a PROBLEM ends with status 1.
     """
+    from fate_ext_plugin.cli.check import checks
+    from fate_ext_plugin.cli.findings import Doubtful
+    from fate_ext_plugin.settings import read_settings_file
+
     settings = read_settings_file(conf)
     views = f"{len(settings.views)} view(s): {', '.join(sorted(settings.views))}" if settings.views else "no views"
     click.echo(f"ok      settings: {views}{', authentication' if settings.authentication else ''}")
@@ -99,60 +99,3 @@ def check(conf: Path, flow: Optional[str]) -> None:
             click.echo(f"PROBLEM {name}: {error.message}")
     if problems:
         sys.exit(1)
-
-
-@cli.group()
-def jobs() -> None:
-    """Look at feature jobs, and cancel them."""
-
-
-@jobs.command("list")
-@CONF
-@AS_JSON
-@click.option("--status", type=click.Choice(["waiting", "running", "success", "failed", "canceled", "expired"]))
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10000))
-def list_jobs(conf: Path, as_json: bool, status: Optional[str], limit: int) -> None:
-    """List the newest feature jobs."""
-    found = _jobs(conf).find(status, limit)
-    if as_json:
-        click.echo(json.dumps([job_dict(job) for job in found], indent=2, ensure_ascii=False))
-        return
-    click.echo(table(
-        ["job", "status", "%", "view", "ids", "matched", "seconds", "created", "FATE job"],
-        [[job.job_id, job.status, job.progress, job.view, job.ids, job.matched, f"{job.elapsed_ms() / 1000:.1f}",
-          date_of(job.create_time), job.fate_job_id] for job in found]))
-
-
-@jobs.command()
-@CONF
-@AS_JSON
-@click.argument("job_id")
-def show(conf: Path, as_json: bool, job_id: str) -> None:
-    """Show all that is known of one feature job."""
-    job = job_dict(_jobs(conf).get(job_id))
-    if as_json:
-        click.echo(json.dumps(job, indent=2, ensure_ascii=False))
-    else:
-        click.echo(table(["", ""], [[key, value] for key, value in job.items()], header_line=False))
-
-
-@jobs.command()
-@CONF
-@click.argument("job_id")
-def cancel(conf: Path, job_id: str) -> None:
-    """Cancel a waiting or running feature job; its FATE job fails with that reason."""
-    found = _jobs(conf)
-    status = found.get(job_id).status
-    if not found.cancel(job_id):
-        raise ExtError(f"The job can't be canceled any more: it is {status}.")
-    click.echo(f"canceled {job_id}")
-
-
-def _jobs(conf: Path) -> Any:
-    from fate_ext_plugin.cli.database import open_store
-    from fate_ext_plugin.db.migration import migrate
-    from fate_ext_plugin.feature.job import Jobs
-
-    store = open_store(conf)
-    migrate(store)
-    return Jobs(store)

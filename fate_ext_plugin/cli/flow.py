@@ -8,7 +8,7 @@ from http.client import HTTPException
 from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
 from fate_ext_plugin.errors import ExtError, InvalidSettings
@@ -69,9 +69,18 @@ class Answer:
         return self.get("data")
 
 
-def exchange(method: str, url: str, body: Any = None, headers: Optional[Mapping[str, str]] = None) -> Answer:
-    """Send ``body`` as JSON, and take whatever comes.
+class _Stay(HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """The redirect itself is the answer: what is signed goes to nobody else."""
 
+
+def exchange(
+    method: str, url: str, body: Any = None, headers: Optional[Mapping[str, str]] = None, follow: bool = True,
+    most: int = MAX_ANSWER_BYTES,
+) -> Answer:
+    """Send ``body`` as JSON, and take whatever comes, but no more than ``most`` bytes.
+
+    :param follow: whether to go where the answer redirects to.
     :raises Unreachable: nothing does; the message is the bare reason.
     """
     data = None if body is None else json.dumps(body).encode("utf-8")
@@ -79,11 +88,11 @@ def exchange(method: str, url: str, body: Any = None, headers: Optional[Mapping[
     started = time.time()
     try:
         try:
-            response: Any = urlopen(request, timeout=TIMEOUT_SECONDS)
+            response: Any = build_opener(*([] if follow else [_Stay()])).open(request, timeout=TIMEOUT_SECONDS)
         except HTTPError as error:
             response = error
         with response:
-            content = response.read(MAX_ANSWER_BYTES)
+            content = response.read(most)
     except (URLError, OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise Unreachable(str(reason)) from None

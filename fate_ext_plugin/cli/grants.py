@@ -1,5 +1,4 @@
 """``fate-ext grant``: which party may run what on which data, when and how often."""
-import json
 import sys
 import time
 from dataclasses import dataclass
@@ -8,10 +7,10 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import click
 
+from fate_ext_plugin.cli.administration import Administration, Here, administered
 from fate_ext_plugin.cli.options import AS_JSON, CONF
-from fate_ext_plugin.cli.table import table
-from fate_ext_plugin.db.base import date_of
-from fate_ext_plugin.errors import ExtError, InvalidGrant
+from fate_ext_plugin.cli.table import as_json_text, pairs, table
+from fate_ext_plugin.errors import ExtError
 
 SOON = "running servers follow within 2 seconds"
 DAY_SECONDS = 86400.0
@@ -24,7 +23,7 @@ def grant() -> None:
 
 
 @grant.command()
-@CONF
+@administered
 @click.option("--name", help="For messages and changes; one is made where none is given.")
 @click.option("--party", required=True, help="Party ID of the partner, or * for all.")
 @click.option("--role", help="Our role in the job: guest, host or arbiter; without it any.")
@@ -44,30 +43,22 @@ def grant() -> None:
               help="Only for jobs in which no others take part (also repeated).")
 @click.option("--deny", is_flag=True, help="Forbid it, whatever other grants allow.")
 @click.option("--note", default="", help="Why, for people.")
-def add(conf: Path, deny: bool, **terms: Any) -> None:
+def add(site: Administration, deny: bool, **terms: Any) -> None:
     """Grant components, datasets or both to a party."""
-    from fate_ext_plugin.schema.permission import load_grant
-
-    room = _open(conf)
     said = {key: list(value) if isinstance(value, tuple) else value for key, value in terms.items()
             if value not in NOT_SAID}
-    new = load_grant({**said, "effect": "deny" if deny else "allow"}, room.calendar, "grant")
-    room.grants.add(new)
-    click.echo(f"added {new.name}; {SOON}")
+    added = site.perform("grants.add", {**said, "effect": "deny" if deny else "allow"})
+    click.echo(f"added {added['name']}; {SOON}")
 
 
 @grant.command("list")
-@CONF
+@administered
 @AS_JSON
 @click.option("--party", help="Only those that may concern this party.")
-def list_grants(conf: Path, as_json: bool, party: Optional[str]) -> None:
+def list_grants(site: Administration, as_json: bool, party: Optional[str]) -> None:
     """List grants."""
-    room = _open(conf)
-    found = [room.shown(row) for row in room.grants.rows(party)]
-    if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    click.echo(table(
+    found = list(site.pages("grants.list", "grants", party=party))
+    click.echo(as_json_text(found) if as_json else table(
         ["name", "effect", "party", "role", "components", "datasets", "terms"],
         [[row["name"], row.get("effect", "allow"), row["party"], row.get("role", "any"),
           _short(row.get("components", ())), _short(map(_dataset_text, row.get("datasets", ()))), _terms(row)]
@@ -75,28 +66,23 @@ def list_grants(conf: Path, as_json: bool, party: Optional[str]) -> None:
 
 
 @grant.command()
-@CONF
+@administered
 @AS_JSON
 @click.argument("name")
-def show(conf: Path, as_json: bool, name: str) -> None:
+def show(site: Administration, as_json: bool, name: str) -> None:
     """Show all terms of one grant, how often it was used, and who made it."""
-    room = _open(conf)
-    found = room.shown(room.grants.row(name))
-    found["uses"], found["uses_today"] = room.used(name)
-    if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    click.echo(table(["", ""], [
-        [key.replace("_", " "), ", ".join(map(_dataset_text, value)) if isinstance(value, list) else value]
-        for key, value in found.items()], header_line=False))
+    found = site.perform("grants.show", name=name)
+    click.echo(as_json_text(found) if as_json else pairs({
+        key.replace("_", " "): list(map(_dataset_text, value)) if isinstance(value, list) else value
+        for key, value in found.items()}))
 
 
 @grant.command()
-@CONF
+@administered
 @click.argument("name")
-def remove(conf: Path, name: str) -> None:
+def remove(site: Administration, name: str) -> None:
     """Take a grant back, and forget its uses."""
-    _open(conf).grants.remove(name)
+    site.perform("grants.remove", name=name)
     click.echo(f"removed {name}; {SOON}")
 
 
@@ -110,6 +96,7 @@ def import_from_fate(conf: Path) -> None:
     taken = take_over(room.host.permission_rules())
     now = {new.name for new in taken.grants}
     gone = [old.name for old in room.grants.all() if old.name.startswith(PREFIX) and old.name not in now]
+    Here(conf).note("grant import-from-fate")
     room.grants.replace(taken.grants, gone)
     for new in taken.grants:
         click.echo(f"{new.name}: {len(new.items)} components and datasets for party {new.party}")
@@ -165,13 +152,14 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
         click.confirm("Make these changes?", abort=True)
     if room.grants.all() != before:
         raise ExtError("Nothing is changed: somebody else has just changed grants. Try again.")
-    room.grants.replace([*changes.added, *(new for _, new in changes.changed)],
-                        [old.name for old in changes.removed])
+    put, gone = [*changes.added, *(new for _, new in changes.changed)], [old.name for old in changes.removed]
+    Here(conf).note(f"grant apply: {len(put)} put, {len(gone)} removed")
+    _replace(room, put, gone)
     click.echo(f"done; {SOON}")
 
 
 @grant.command()
-@CONF
+@administered
 @AS_JSON
 @click.option("--party", required=True, help="The party that asks.")
 @click.option("--role", default="host", show_default=True, help="Our role in its job.")
@@ -181,30 +169,21 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
 @click.option("--other", "others", metavar="PARTY", multiple=True, help="Who takes part, too (also repeated).")
 @click.option("--at", metavar="DATE", help="When; without it now.")
 def explain(
-    conf: Path, as_json: bool, party: str, role: str, components: Tuple[str, ...], datasets: Tuple[str, ...],
+    site: Administration, as_json: bool, party: str, role: str, components: Tuple[str, ...], datasets: Tuple[str, ...],
     initiator: Optional[str], others: Tuple[str, ...], at: Optional[str],
 ) -> None:
     """Say whether a job would be allowed, by which grant, or why each grant that comes near does not count.
 
     Exits with 1 where it would be refused.
     """
-    from fate_ext_plugin.permission.item import component, dataset
-    from fate_ext_plugin.permission.request import PermissionRequest
-    from fate_ext_plugin.schema.permission import decision_dict
-
-    if not components and not datasets:
-        raise InvalidGrant("Name a --component, a --dataset, or several.")
-    room = _open(conf)
-    items = (*map(component, components), *(dataset(*_split(name)) for name in datasets))
-    decision = room.permission.explain(
-        PermissionRequest(party, role, room.host.party_id(), items, initiator or party, frozenset(others)),
-        room.moment(at))
-    found = decision_dict(decision)
+    found = site.perform("grants.explain", {
+        "party": party, "role": role, "components": list(components), "datasets": list(datasets),
+        "initiator": initiator, "others": list(others), "at": at})
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(as_json_text(found))
     else:
         _show_decision(found)
-    sys.exit(0 if decision.allowed else 1)
+    sys.exit(0 if found["allowed"] else 1)
 
 
 @dataclass(frozen=True)
@@ -223,21 +202,6 @@ class _Room:
     def calendar(self) -> Any:
         return self.permission.calendar
 
-    def moment(self, text: Optional[str]) -> Optional[int]:
-        try:
-            return None if text is None else int(self.calendar.parse(text))
-        except ValueError as error:
-            raise InvalidGrant(f"--at: {error}") from None
-
-    def used(self, name: str) -> Tuple[int, int]:
-        total, today = self.permission.used(name)
-        return total, today
-
-    def shown(self, row: Dict[str, Any]) -> Dict[str, Any]:
-        from fate_ext_plugin.schema.permission import grant_row_dict
-
-        return grant_row_dict(row, self.calendar)
-
 
 def _open(conf: Path) -> _Room:
     from fate_ext_plugin.cli.database import open_host
@@ -249,13 +213,6 @@ def _open(conf: Path) -> _Room:
     Storage(settings.data_dir, settings.min_free_bytes).open()
     host = open_host(conf)
     return _Room(host, open_permission(settings, host.store, host.party_id()), trail_folder(settings))
-
-
-def _split(name: str) -> Tuple[str, str]:
-    namespace, slash, rest = name.partition("/")
-    if not slash:
-        raise InvalidGrant(f"{name!r} is no namespace/name.")
-    return namespace, rest
 
 
 def _show_changes(room: _Room, changes: Any) -> None:
@@ -281,7 +238,8 @@ def _said(found: Dict[str, Any]) -> Iterable[Tuple[str, str]]:
 
 
 def _rehearse(room: _Room, before: List[Any], wanted: List[Any], days: int) -> None:
-    from fate_ext_plugin.audit import read
+    from fate_ext_plugin.audit_search import read
+    from fate_ext_plugin.db.base import date_of
     from fate_ext_plugin.permission.policy import past_requests, rehearse
 
     now = time.time()
@@ -294,6 +252,14 @@ def _rehearse(room: _Room, before: List[Any], wanted: List[Any], days: int) -> N
         click.echo(table(["time", "job", "answer", "because"], [
             [date_of(int(one.time * 1000)), one.request.job, "allowed" if new.allowed else "refused", new.message()]
             for one, new in turned]))
+
+
+def _replace(room: _Room, put: List[Any], gone: List[str]) -> None:
+    if not sys.stderr.isatty():  # a bar in a script's log is noise
+        room.grants.replace(put, gone)
+        return
+    with click.progressbar(length=len(put), label="grants", file=sys.stderr) as bar:
+        room.grants.replace(put, gone, progress=bar.update)
 
 
 def _show_decision(found: Dict[str, Any]) -> None:

@@ -1,16 +1,14 @@
 """``fate-ext key``: our own keys and our partners', and what is agreed with each partner."""
-import json
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import click
 
+from fate_ext_plugin.cli.administration import Administration, Here, administered
 from fate_ext_plugin.cli.options import AS_JSON, CONF, Moment
-from fate_ext_plugin.cli.table import table
-from fate_ext_plugin.db.base import date_of, now_ms
+from fate_ext_plugin.cli.table import as_json_text, pairs, table
 from fate_ext_plugin.errors import ExtError, InvalidKey
-from fate_ext_plugin.schema.shown import key_dict
 
 # A key of 16384 bits takes 3 KiB.
 MAX_FILE_BYTES = 1 << 16
@@ -25,25 +23,19 @@ def key() -> None:
 
 
 @key.command()
-@CONF
+@administered
 @AS_JSON
 @PARTY
-def show(conf: Path, as_json: bool, party: Optional[str]) -> None:
+def show(site: Administration, as_json: bool, party: Optional[str]) -> None:
     """Show our own public key: what partners need. After `rotate` also the coming one."""
-    rooms = _rooms(conf)
-    party = rooms.own_party(party)
-    found = [{
-        "party_id": party, "fingerprint": _shown(own.fingerprint), "signs": "now" if own.valid(now_ms()) else "later",
-        "valid_from": _date(own.valid_from), "valid_until": _date(own.valid_until), "public_key": own.rsa.public_pem,
-    } for own in _own_keys(rooms, party)]
+    found = site.perform("keys.own", {"party": party})["keys"]
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(as_json_text(found))
         return
     for own in found:
         signs = "now" if own["signs"] == "now" else f"from {own['valid_from']} on"
-        click.echo(table(["", ""], [
-            ["party", party], ["fingerprint", own["fingerprint"]], ["signs", signs],
-            ["ends", own["valid_until"] or "never"]], header_line=False))
+        click.echo(pairs({"party": own["party_id"], "fingerprint": own["fingerprint"], "signs": signs,
+                          "ends": own["valid_until"] or "never"}))
         click.echo(f"{own['public_key']}\n")
     click.echo(SEND)
 
@@ -55,9 +47,12 @@ def show(conf: Path, as_json: bool, party: Optional[str]) -> None:
 @click.option("--coming", is_flag=True, help="The one that `rotate` made and that does not sign yet.")
 def export(conf: Path, party: Optional[str], file: Path, coming: bool) -> None:
     """Write our own public key to a new FILE, in PEM."""
+    from fate_ext_plugin.db.base import now_ms
+
     rooms = _rooms(conf)
     party = rooms.own_party(party)
-    chosen = next((own for own in _own_keys(rooms, party) if own.valid(now_ms()) != coming), None)
+    now = now_ms()
+    chosen = next((own for own in rooms.keys.ring().own_keys(party, now) if own.valid(now) != coming), None)
     if chosen is None:
         raise InvalidKey(f"Party {party} has no key that signs {'later' if coming else 'now'}; see `key show`.")
     try:
@@ -69,28 +64,21 @@ def export(conf: Path, party: Optional[str], file: Path, coming: bool) -> None:
 
 
 @key.command()
-@CONF
+@administered
 @click.argument("party")
 @click.argument("file")
 @click.option("--from", "start", type=Moment(), metavar="DATE|Nd", help="Not valid before.")
 @click.option("--until", "end", type=Moment(), metavar="DATE|Nd", help="Not valid from then on.")
-def add(conf: Path, party: str, file: str, start: Optional[int], end: Optional[int]) -> None:
+def add(site: Administration, party: str, file: str, start: Optional[str], end: Optional[str]) -> None:
     """Accept a partner's public key, beside those it has. FILE is PEM; - reads it from stdin."""
-    pem = _read(file)
-    keys = _rooms(conf).prove().keys
-    before = {row["fingerprint"]: row for row in keys.rows() if row["party_id"] == party}
-    fingerprint = keys.add_public(party, pem, start, end)
-    known = before.get(fingerprint)
-    if known:
-        asked = {"valid_from": start, "valid_until": end}
-        if (start or end) and any(known[name] != value for name, value in asked.items()):
-            raise InvalidKey(
-                f"This key of party {party} is here already, {_span(known)}; nothing is changed. Remove it first.")
-        click.echo(f"This key of party {party} is here already, {_span(known)}: {_shown(fingerprint)}")
+    before = site.perform("keys.list")["keys"]
+    row = site.perform("keys.add", {
+        "party_id": party, "public_key": _read(file), "valid_from": start, "valid_until": end})
+    if row in before:
+        click.echo(f"This key of party {party} is here already, {_span(row)}: {row['fingerprint']}")
         return
-    row = next(row for row in keys.rows() if row["party_id"] == party and row["fingerprint"] == fingerprint)
     click.echo(f"added a key of party {party}, {_span(row)}")
-    click.echo(f"fingerprint {_shown(fingerprint)}")
+    click.echo(f"fingerprint {row['fingerprint']}")
     click.echo("Compare it by phone with what the partner reads out: whoever has this key can sign in its name.")
 
 
@@ -99,6 +87,8 @@ def add(conf: Path, party: str, file: str, start: Optional[int], end: Optional[i
 @PARTY
 def generate(conf: Path, party: Optional[str]) -> None:
     """Make our own first key."""
+    from fate_ext_plugin.db.base import now_ms
+
     rooms = _rooms(conf).prove()
     party = rooms.own_party(party)
     if _private_rows(rooms.keys, party):
@@ -106,8 +96,9 @@ def generate(conf: Path, party: Optional[str]) -> None:
     if any(kind == "private" and owner == party for owner, kind, _ in rooms.host.site_keys()):
         raise InvalidKey(
             "FATE Flow has a key already, which partners know; `fate-ext key import-from-fate` takes it over.")
+    Here(conf).note(f"key generate, party {party}")
     rooms.keys.add_private(party)
-    own, = _own_keys(rooms, party)
+    own, = rooms.keys.ring().own_keys(party, now_ms())
     click.echo(f"made a key of party {party}: {_shown(own.fingerprint)}\n{own.rsa.public_pem}\n{SEND}")
 
 
@@ -121,6 +112,7 @@ def generate(conf: Path, party: Optional[str]) -> None:
 def rotate(conf: Path, party: Optional[str], wait: int, overlap: int) -> None:
     """Make our own next key, which signs from a later time on."""
     from fate_ext_plugin.cli.rooms import covered_until
+    from fate_ext_plugin.db.base import date_of, now_ms
 
     rooms = _rooms(conf).prove()
     party = rooms.own_party(party)
@@ -139,6 +131,7 @@ def rotate(conf: Path, party: Optional[str], wait: int, overlap: int) -> None:
         raise InvalidKey(
             f"Party {party} has no key that signs after {date_of(end)}; let the new one start in "
             f"{(end - now) // 3_600_000} hours or less (--starts-in-hours).")
+    Here(conf).note(f"key rotate, party {party}")
     fingerprint = rooms.keys.rotate(party, start, overlap * 3_600_000)
     made = next(own for own in rooms.keys.ring().private[party] if own.fingerprint == fingerprint)
     when = f"from {date_of(start)} on" if wait else "from now on"
@@ -151,41 +144,55 @@ def rotate(conf: Path, party: Optional[str], wait: int, overlap: int) -> None:
 
 
 @key.command("list")
-@CONF
+@administered
 @AS_JSON
-def list_keys(conf: Path, as_json: bool) -> None:
+def list_keys(site: Administration, as_json: bool) -> None:
     """List all keys, public and private."""
-    found = [key_dict(row) for row in _rooms(conf).keys.rows()]
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
+    found = site.perform("keys.list")["keys"]
     names = ["party_id", "kind", "fingerprint", "valid_from", "valid_until", "created"]
-    click.echo(table(
+    click.echo(as_json_text(found) if as_json else table(
         ["party", "kind", "fingerprint", "valid from", "valid until", "created"],
         [[row[name] for name in names] for row in found]))
 
 
 @key.command()
-@CONF
+@administered
 @click.argument("party")
 @click.argument("fingerprint")
-def remove(conf: Path, party: str, fingerprint: str) -> None:
-    """Revoke a key at once, by (the beginning of) its FINGERPRINT."""
-    from fate_ext_plugin.cli.rooms import covered_until
+def remove(site: Administration, party: str, fingerprint: str) -> None:
+    """Revoke a key at once, by (the beginning of) its FINGERPRINT. One of our own only without --url."""
+    gone = _one_key(site, party, fingerprint)
+    if gone["kind"] == "private" and isinstance(site, Here):
+        _remove_own(site, gone)
+    else:
+        site.perform("keys.remove", party_id=party, fingerprint=gone["fingerprint"])
+    click.echo(f"removed the {gone['kind']} key {gone['fingerprint']} of party {party}")
 
-    keys = _rooms(conf).keys
-    before = keys.rows()
-    keys.remove(party, fingerprint)
-    after = keys.rows()
-    gone = next(row for row in before if row not in after)
-    click.echo(f"removed the {gone['kind']} key {_shown(gone['fingerprint'])} of party {party}")
-    if gone["kind"] == "private":
-        now = now_ms()
-        left = _private_rows(keys, party)
-        end = covered_until(((row["valid_from"], row["valid_until"]) for row in left), now)
-        if end is not None:
-            _warn(f"party {party} has no key that signs {'now' if end == now else 'after ' + date_of(end)}; see "
-                  f"`fate-ext key {'rotate' if left else 'generate'}`.")
+
+def _one_key(site: Administration, party: str, fingerprint: str) -> Dict[str, Any]:
+    wanted = fingerprint.lower()
+    wanted = wanted[len("sha256:"):] if wanted.startswith("sha256:") else wanted
+    found = [row for row in site.perform("keys.list")["keys"]
+             if row["party_id"] == party and row["fingerprint"].startswith(f"SHA256:{wanted}")]
+    if len(found) != 1 or len(wanted) < 8:
+        raise InvalidKey(
+            f"{len(found)} keys of party {party} begin with {fingerprint[:80]!r}; give at least 8 characters of one "
+            "key's fingerprint, from `list`.")
+    return dict(found[0])
+
+
+def _remove_own(site: Here, gone: Dict[str, Any]) -> None:
+    from fate_ext_plugin.cli.rooms import covered_until
+    from fate_ext_plugin.db.base import date_of, now_ms
+
+    keys, party = _rooms(site.conf).keys, gone["party_id"]
+    site.note(f"key remove, private key {gone['fingerprint']} of party {party}")
+    keys.remove(party, gone["fingerprint"].replace("SHA256:", ""))
+    now, left = now_ms(), _private_rows(keys, party)
+    end = covered_until(((row["valid_from"], row["valid_until"]) for row in left), now)
+    if end is not None:
+        _warn(f"party {party} has no key that signs {'now' if end == now else 'after ' + date_of(end)}; see "
+              f"`fate-ext key {'rotate' if left else 'generate'}`.")
 
 
 @key.command("import-from-fate")
@@ -193,6 +200,7 @@ def remove(conf: Path, party: str, fingerprint: str) -> None:
 def import_from_fate(conf: Path) -> None:
     """Take over FATE Flow's own keys, ours and our partners'; those that are here already stay."""
     rooms = _rooms(conf).prove()
+    Here(conf).note("key import-from-fate")
     outcome: Dict[str, str] = rooms.keys.take_over(rooms.host.site_keys())
     if not outcome:
         click.echo("FATE Flow has no keys here; there is nothing to import.")
@@ -203,22 +211,21 @@ def import_from_fate(conf: Path) -> None:
 
 
 @key.command()
-@CONF
+@administered
 @click.argument("party")
 @click.option("--envelope", type=click.Choice(["auto", "require", "off"]),
               help="auto: required once one was seen; require: always; off: never looked at.")
 @click.option("--md5/--no-md5", default=None, help="Accept MD5 signatures, which FATE Flow 1.9 and 1.10 make.")
-def policy(conf: Path, party: str, envelope: Optional[str], md5: Optional[bool]) -> None:
+def policy(site: Administration, party: str, envelope: Optional[str], md5: Optional[bool]) -> None:
     """Show or change what a partner's signatures must be like."""
-    keys = _rooms(conf).prove().keys
-    if envelope is not None or md5 is not None:
-        keys.set_policy(party, envelope, md5)
-    ring = keys.ring()
-    agreed = ring.policy(party)
-    click.echo(table(["", ""], [
-        ["party", party], ["envelope", agreed.envelope], ["md5", "yes" if agreed.md5 else "no"],
-        ["envelope seen", _date(agreed.envelope_seen) or "never"]], header_line=False))
-    if party not in ring.public and party not in ring.private:
+    if envelope is None and md5 is None:
+        agreed = site.perform("policies.show", party_id=party)
+    else:
+        agreed = site.perform("policies.change", {"envelope": envelope, "md5": md5}, party_id=party)
+    click.echo(pairs({
+        "party": party, "envelope": agreed["envelope"], "md5": "yes" if agreed["md5"] else "no",
+        "envelope seen": agreed["envelope_seen"] or "never"}))
+    if party not in {row["party_id"] for row in site.perform("keys.list")["keys"]}:
         _warn(f"no key of party {party} is here.")
     if md5:
         _warn("MD5 signatures can be forged. Let the partner go to FATE Flow 1.11, then say --no-md5.")
@@ -228,22 +235,6 @@ def _rooms(conf: Path) -> Any:
     from fate_ext_plugin.cli.rooms import open_rooms
 
     return open_rooms(conf)
-
-
-def _own_keys(rooms: Any, party: str) -> List[Any]:
-    """The key that signs now, if any, then those to come.
-
-    :raises InvalidKey: there is neither.
-    """
-    now, ring = now_ms(), rooms.keys.ring()
-    signing = ring.signing_key(party, now)
-    coming = [own for own in ring.private.get(party, ()) if own.valid_from and own.valid_from > now]
-    found = ([signing] if signing else []) + sorted(coming, key=lambda own: own.valid_from)
-    if not found:
-        raise InvalidKey(
-            f"There is no valid private key of party {party} here. `fate-ext key generate` makes the first one, "
-            "`rotate` the next; `list` shows all.")
-    return found
 
 
 def _private_rows(keys: Any, party: str) -> List[Dict[str, Any]]:
@@ -266,12 +257,8 @@ def _shown(fingerprint: str) -> str:
     return f"SHA256:{fingerprint}"
 
 
-def _date(moment: Optional[int]) -> Optional[str]:
-    return None if moment is None else date_of(moment)
-
-
 def _span(row: Dict[str, Any]) -> str:
-    start, end = _date(row["valid_from"]), _date(row["valid_until"])
+    start, end = row["valid_from"], row["valid_until"]
     return f"valid {f'from {start} ' if start else ''}until {end or 'it is removed'}"
 
 

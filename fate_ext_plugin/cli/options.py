@@ -1,6 +1,7 @@
 """Options that several commands have."""
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Optional
 
@@ -14,17 +15,15 @@ DATE_FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
 
 
 class Moment(click.ParamType):
-    """A date of this machine's clock, or so many days from now; gives ms since 1970."""
+    """A date of the server's clock, or so many days from now, as text."""
 
     name = "date"
 
-    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> int:
-        days = re.fullmatch(r"([0-9]{1,5})d", value)
-        if days:
-            return int((time.time() + int(days.group(1)) * 86400) * 1000)
+    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> str:
         for form in DATE_FORMS:
-            try:
-                return int(time.mktime(time.strptime(value, form)) * 1000)
-            except (ValueError, OverflowError):
-                continue
+            with suppress(ValueError):
+                time.strptime(value, form)
+                return str(value)
+        if re.fullmatch(r"[0-9]{1,5}d", value):
+            return str(value)
         return self.fail(f"{value!r} is none of 2027-01-31, '2027-01-31 18:00' or 90d (days from now).", param, ctx)

@@ -1,6 +1,7 @@
-"""Plain tables for a terminal."""
+"""Plain tables for a terminal, and JSON for scripts."""
+import json
 import unicodedata
-from typing import Any, List, Sequence
+from typing import Any, List, Mapping, Sequence
 
 from fate_ext_plugin.harmless import harmless
 
@@ -12,6 +13,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, header_line: 
     widths = [max((_width(row[i]) for row in shown), default=0) for i in range(len(header))]
     return "\n".join(
         "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths)).rstrip() for row in shown)
+
+
+def pairs(found: Mapping[str, Any]) -> str:
+    """Names and values, a line each."""
+    return table(["", ""], [
+        [key, ", ".join(map(str, value)) if isinstance(value, list) else value] for key, value in found.items()],
+        header_line=False)
+
+
+def as_json_text(found: Any) -> str:
+    return json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def _width(text: str) -> int:

@@ -44,13 +44,13 @@ class Form:
 def load_form(schema: Schema, typed: Typed) -> Any:
     """:raises InvalidForm: says what is wrong, by field."""
     try:
-        return schema.load(_values(schema, typed))
+        return schema.load(values_of(schema, typed))
     except ValidationError as error:
         messages = error.normalized_messages()
         raise InvalidForm({str(name): list(_flat(found)) for name, found in messages.items()}) from None
 
 
-def _values(schema: Schema, typed: Typed) -> Dict[str, Any]:
+def values_of(schema: Schema, typed: Typed) -> Dict[str, Any]:
     """What was left empty is not said. A list has a line, or a box, for each item; a mapping a field ``name.key`` for
     each key."""
     values: Dict[str, Any] = {}

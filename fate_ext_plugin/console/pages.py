@@ -5,17 +5,14 @@ from typing import Any, Callable, Dict, Optional
 
 from werkzeug.routing import Map, Rule
 
-from fate_ext_plugin.auth.clients import ROLES
 from fate_ext_plugin.auth.keys import ENVELOPES
 from fate_ext_plugin.auth.scheme import ALGORITHMS
 from fate_ext_plugin.console.charts import charts
 from fate_ext_plugin.console.form import Form
 from fate_ext_plugin.console.visit import Visit
-from fate_ext_plugin.errors import ExtError
+from fate_ext_plugin.errors import UnknownKey
 from fate_ext_plugin.feature.job import ACTIVE, STATUSES
-from fate_ext_plugin.permission.calendar import WEEKDAYS
 from fate_ext_plugin.schema.admin import CHECKS, SPANS
-from fate_ext_plugin.schema.permission import ROLES as PARTY_ROLES
 
 Context = Dict[str, Any]
 PAGE_SIZE = 50
@@ -69,15 +66,14 @@ def views(visit: Visit, form: Form, outcome: Any) -> Context:
 
 
 def clients(visit: Visit, form: Form, outcome: Any) -> Context:
-    return {**visit.look("clients.list"), "roles": ROLES, "algorithms": list(ALGORITHMS)}
+    return {**visit.look("clients.list"), "algorithms": list(ALGORITHMS)}
 
 
 def keys(visit: Visit, form: Form, outcome: Any) -> Context:
-    own: Any = None
-    why_none = None
+    own, why_none = [], None
     try:
-        own = visit.look("keys.own")
-    except ExtError as error:
+        own = visit.look("keys.own")["keys"]
+    except UnknownKey as error:
         why_none = error.message
     return {**visit.look("keys.list"), **visit.look("policies.list"), "own": own, "why_none": why_none,
             "envelopes": ENVELOPES}
@@ -85,7 +81,7 @@ def keys(visit: Visit, form: Form, outcome: Any) -> Context:
 
 def grants(visit: Visit, form: Form, outcome: Any) -> Context:
     found, asked = visit.search("grants.list", {"grants": [], "count": 0, "page": 1, "page_size": PAGE_SIZE})
-    return {**found, "asked": asked, "roles": PARTY_ROLES, "weekdays": WEEKDAYS}
+    return {**found, "asked": asked}
 
 
 def grant(visit: Visit, form: Form, outcome: Any) -> Context:
@@ -95,11 +91,11 @@ def grant(visit: Visit, form: Form, outcome: Any) -> Context:
 def explain(visit: Visit, form: Form, outcome: Any) -> Context:
     if visit.desk.set_up_permission is None:
         visit.look("grants.list")  # says so
-    return {"decision": outcome, "roles": [role for role in PARTY_ROLES if role != "*"]}
+    return {"decision": outcome}
 
 
 def audit(visit: Visit, form: Form, outcome: Any) -> Context:
-    found, asked = visit.search("audit.search", {"decisions": [], "next_before": None})
+    found, asked = visit.search("audit.search", {"decisions": [], "cursor": None})
     return {**found, "asked": asked, "checks": CHECKS}
 
 
@@ -129,7 +125,7 @@ ACTIONS = [
     Action("/clients/<app_key>/rotate", "clients.rotate", CLIENTS, "clients"),
     Action("/clients/<app_key>/remove", "clients.remove", CLIENTS, "clients"),
     Action("/keys", "keys.add", KEYS, "keys"),
-    Action("/keys/<fingerprint>/remove", "keys.remove", KEYS, "keys"),
+    Action("/keys/<party_id>/<fingerprint>/remove", "keys.remove", KEYS, "keys"),
     Action("/policies/<party_id>/change", "policies.change", KEYS, "keys"),
     Action("/grants", "grants.add", GRANTS, "grants"),
     Action("/grants/<name>/remove", "grants.remove", GRANTS, "grants"),

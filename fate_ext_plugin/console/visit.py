@@ -1,5 +1,4 @@
 """One request of somebody who is signed in, as pages see it."""
-import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote, urlencode
@@ -10,11 +9,11 @@ from fate_ext_plugin.admin.operation import Call, Operation
 from fate_ext_plugin.auth.client import authorize
 from fate_ext_plugin.auth.clients import Client
 from fate_ext_plugin.auth.scheme import ClientRequest
-from fate_ext_plugin.console.form import Form, InvalidForm, Typed, load_form
+from fate_ext_plugin.console.form import Form, InvalidForm, Typed, load_form, values_of
 from fate_ext_plugin.errors import ExtError
 from fate_ext_plugin.fence import Address
 
-ADMIN, CONSOLE = "/v1/ext/admin", "/v1/ext/console"
+CONSOLE = "/v1/ext/console"
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,11 @@ class Visit:
         authorize(self.client, self._request(operation, path), operation.roles)
         said = load_form(operation.says(self.desk.calendar), typed)
         return operation.perform(self.desk, Call(self.client.app_key, said, path))
+
+    def noted(self, operation_name: str, typed: Typed) -> Optional[Dict[str, Any]]:
+        """What the audit trail keeps of what was typed."""
+        operation = BY_NAME[operation_name]
+        return operation.noted(values_of(operation.says(self.desk.calendar), typed))
 
     def look(self, operation_name: str, **path: str) -> Any:
         """:meth:`perform` an operation that is told nothing."""
@@ -65,7 +69,7 @@ class Visit:
         return self.query.get(name, [default])[0]
 
     def _request(self, operation: Operation, path: Mapping[str, str]) -> ClientRequest:
-        route = ADMIN + re.sub(r"<(\w+)>", lambda match: path.get(match[1], "*"), operation.path)
+        route = operation.url(path)
         return ClientRequest(
             full_path=route, headers={}, method=operation.method, address=self.address, route=route)
 

@@ -9,8 +9,8 @@ class FeatureJob(ExtModel):
 
     f_job_id = CharField(max_length=32, primary_key=True)
     f_fate_job_id = CharField(max_length=64, null=True, index=True)
-    f_status = CharField(max_length=10, index=True)
-    f_owner = CharField(max_length=64, index=True)
+    f_status = CharField(max_length=10)
+    f_owner = CharField(max_length=64)
     f_attempt = IntegerField(default=0)
     f_view = CharField(max_length=64)
     f_request = TextField()
@@ -29,3 +29,10 @@ class FeatureJob(ExtModel):
 
     class Meta:
         table_name = "t_ext_feature_job"
+        # For counts by status, and for pages of the newest jobs, of which the database reads no others.
+        indexes = (
+            (("f_owner", "f_status"), False),
+            (("f_create_time", "f_job_id"), False),
+            (("f_status", "f_create_time", "f_job_id"), False),
+            (("f_view", "f_create_time", "f_job_id"), False),
+        )

@@ -2,7 +2,7 @@
 import logging
 import random
 import time
-from typing import Callable, List
+from typing import Any, Callable, List, Tuple
 
 from peewee import CharField, IntegerField
 
@@ -50,9 +50,21 @@ def add_client_role() -> None:
         database.execute_sql(f"ALTER TABLE {Client._meta.table_name} ADD COLUMN f_role VARCHAR(10)")
 
 
+def add_page_indexes() -> None:
+    """Tables that are made now have them already."""
+    models: Tuple[Any, ...] = (FeatureJob, Grant)
+    for model in models:
+        database, table = model._meta.database, model._meta.table_name
+        # MySQL makes no index only where there is none.
+        there = set() if database.safe_create_index else {index.name for index in database.get_indexes(table)}
+        for index in model._meta.fields_to_index():
+            if index._name not in there:
+                database.execute(model._schema._create_index(index))
+
+
 # Append only. Each step may be run again after a crash, or by two servers at once, so it must not mind.
 STEPS: List[Callable[[], None]] = [
-    create_feature_jobs, create_authentication, create_permission, add_client_role]
+    create_feature_jobs, create_authentication, create_permission, add_client_role, add_page_indexes]
 MODELS = [Migration, FeatureJob, Client, SiteKey, SitePolicy, Nonce, Grant, GrantKey, GrantUse, GrantJob, Revision]
 
 

@@ -8,7 +8,7 @@ class Grant(ExtModel):
     """Lists are JSON; times in ms since 1970; NULL and empty lists mean no limit."""
 
     f_name = CharField(max_length=64, primary_key=True)
-    f_party = CharField(max_length=20, index=True)
+    f_party = CharField(max_length=20)
     f_role = CharField(max_length=10)
     f_allow = BooleanField()
     f_items = AnyTextField()
@@ -25,6 +25,7 @@ class Grant(ExtModel):
 
     class Meta:
         table_name = "t_ext_grant"
+        indexes = ((("f_party", "f_name"), False),)
 
 
 class GrantKey(ExtModel):

@@ -7,7 +7,7 @@
 """
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Set
 
 from peewee import SQL, fn
 
@@ -73,6 +73,28 @@ class Totals:
     longest: int
 
 
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs are meant; ``since`` (included) and ``until`` (not): when they were accepted, ms since 1970."""
+
+    status: Optional[str] = None
+    view: Optional[str] = None
+    fate_job_id: Optional[str] = None
+    since: Optional[int] = None
+    until: Optional[int] = None
+
+    def of(self, query: Any) -> Any:
+        """``query`` with conditions; what no text column of ours can hold finds nothing."""
+        row = FeatureJob
+        for wanted, term in (
+                (self.status, row.f_status == self.status), (self.view, row.f_view == self.view),
+                (self.fate_job_id, row.f_fate_job_id == self.fate_job_id),
+                (self.since, row.f_create_time >= self.since), (self.until, row.f_create_time < self.until)):
+            if wanted is not None:
+                query = query.where(term)
+        return query
+
+
 class Jobs:
     """All feature jobs, in the database."""
 
@@ -93,22 +115,21 @@ class Jobs:
             raise UnknownJob(f"There is no feature job {job_id[:64]!r} here. Upload the IDs again.")
         return rows[0]
 
-    def find(
-        self, status: Optional[str] = None, limit: int = 100, offset: int = 0, *, view: Optional[str] = None,
-        since: Optional[int] = None, until: Optional[int] = None,
-    ) -> List[Job]:
-        """The newest jobs first; ``since`` and ``until``: when they were accepted."""
-        return self._rows(_matching(status, view, since, until), FeatureJob.f_create_time.desc(), limit, offset)
+    def find(self, wanted: JobFilter = JobFilter(), limit: int = 100, offset: int = 0) -> List[Job]:
+        """The newest jobs first."""
+        newest = FeatureJob.f_create_time.desc(), FeatureJob.f_job_id.desc()
+        # Their IDs first, which an index has; a later page's rows would be read with all those before them.
+        page = wanted.of(FeatureJob.select(FeatureJob.f_job_id)).order_by(*newest).limit(limit).offset(offset)
+        job_ids = self._store.call(lambda: [row.f_job_id for row in page])
+        found = {job.job_id: job for some in _some(job_ids) for job in self._rows(FeatureJob.f_job_id.in_(some))}
+        return [found[job_id] for job_id in job_ids if job_id in found]
 
-    def count(
-        self, status: Optional[str] = None, view: Optional[str] = None, since: Optional[int] = None,
-        until: Optional[int] = None,
-    ) -> int:
+    def count(self, wanted: JobFilter = JobFilter()) -> int:
         """How many :meth:`find` would find."""
-        return self._store.call(lambda: FeatureJob.select().where(_matching(status, view, since, until)).count())
+        return self._store.call(wanted.of(FeatureJob.select(FeatureJob.f_job_id)).count)
 
     def count_waiting(self) -> int:
-        return self._store.call(lambda: FeatureJob.select().where(FeatureJob.f_status == WAITING).count())
+        return self.count(JobFilter(status=WAITING))
 
     def count_by_status(self, owner: str) -> Dict[str, int]:
         """How many jobs of this owner are in each status."""
@@ -148,11 +169,8 @@ class Jobs:
         return rows[0] if rows else None
 
     def statuses(self, job_ids: Iterable[str]) -> Dict[str, str]:
-        wanted = list(job_ids)
         found: Dict[str, str] = {}
-        # SQLite takes 999 values in one statement at most.
-        for start in range(0, len(wanted), 500):
-            chunk = wanted[start:start + 500]
+        for chunk in _some(list(job_ids)):
             found.update(self._store.call(lambda chunk=chunk: {  # type: ignore[misc]
                 row.f_job_id: row.f_status for row in
                 FeatureJob.select(FeatureJob.f_job_id, FeatureJob.f_status).where(FeatureJob.f_job_id.in_(chunk))}))
@@ -218,23 +236,18 @@ class Jobs:
         return bool(self._store.call(lambda: FeatureJob.change(**values).where(
             (FeatureJob.f_job_id == job_id) & FeatureJob.f_status.in_(tuple(sources))).execute()))
 
-    def _rows(self, condition: Any, order: Any = None, limit: Optional[int] = None, offset: int = 0) -> List[Job]:
+    def _rows(self, condition: Any, order: Any = None, limit: Optional[int] = None) -> List[Job]:
         query = FeatureJob.select().where(condition)
         if order is not None:
             query = query.order_by(order)
         if limit is not None:
-            query = query.limit(limit).offset(offset)
+            query = query.limit(limit)
         return self._store.call(lambda: [_job(row) for row in query])
 
 
-def _matching(status: Optional[str], view: Optional[str], since: Optional[int], until: Optional[int]) -> Any:
-    condition = FeatureJob.f_job_id != ""
-    for wanted, term in (
-            (status, FeatureJob.f_status == status), (view, FeatureJob.f_view == view),
-            (since, FeatureJob.f_create_time >= since), (until, FeatureJob.f_create_time < until)):
-        if wanted is not None:
-            condition &= term
-    return condition
+def _some(job_ids: List[str]) -> Iterator[List[str]]:
+    """SQLite takes 999 values in one statement at most."""
+    return (job_ids[start:start + 500] for start in range(0, len(job_ids), 500))
 
 
 def _job(row: FeatureJob) -> Job:

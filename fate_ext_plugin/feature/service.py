@@ -4,17 +4,15 @@ import hmac
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Callable, Iterable, Iterator, List, Mapping, Optional
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optional
 
 from fate_ext_plugin.errors import (
     FateJobNotRunning,
     InvalidIdFile,
     InvalidSign,
-    JobFailed,
     ResultExpired,
     ResultNotReady,
     TooManyJobs,
-    UnknownView,
     UploadTooLarge,
     WrongJobState,
 )
@@ -41,15 +39,6 @@ class Result:
     size: int
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What a test of a view found; the first column is the ID, and an ID without features has no row."""
-
-    columns: List[str]
-    rows: List[List[str]]
-    missing: int
-
-
 class FeatureService:
     """Upload, query and download, as FATE Flow's ApiReader means them (contract sections 1 and 2)."""
 
@@ -71,16 +60,10 @@ class FeatureService:
         :raises ExtError: any of them; nothing is left behind.
         """
         check_sign(body.get("job_id"), body.get("sign"))
-        return self._accept(body, length, chunks, lambda: self._check_fate_job(body.get("job_id")))
-
-    def _accept(
-        self, body: Mapping[str, Any], length: Optional[int], chunks: Iterable[bytes], check: Callable[[], None]
-    ) -> str:
-        """:param check: whether the caller may upload, asked once its request is known to be right."""
         view = choose_view(self._settings.views, self._settings.default_view, body.get("view"))
         join = view.join(body)
         view.source.check(join)
-        check()
+        self._check_fate_job(body.get("job_id"))
         if self._jobs.count_waiting() >= self._settings.max_waiting_jobs:
             raise TooManyJobs(
                 f"{self._settings.max_waiting_jobs} jobs are waiting already (max_waiting_jobs); try again later.")
@@ -118,49 +101,23 @@ class FeatureService:
             self._on_upload(received)
         return job_id
 
-    def test(self, view: str, ids: List[str], body: Mapping[str, Any], seconds: float) -> "Sample":
-        """What a job would get for a few IDs: runs one, waits ``seconds`` for it at most, and leaves nothing of it.
-
-        :param body: the view's parameters, and ``features`` where not all are wanted.
-        :raises UnknownView: there is none of that name.
-        :raises WrongJobState: the job had no turn, or took longer.
-        :raises ExtError: what made the job fail.
-        """
-        if view not in self._settings.views:
-            raise UnknownView(f"There is no view {view[:64]!r}. Views here: {', '.join(sorted(self._settings.views))}.")
-        content = "".join(f"{one}\n" for one in ids).encode("utf-8")
-        job_id = self._accept({**body, "view": view, "head": False}, len(content), [content], lambda: None)
-        try:
-            *_, job = self.hold(job_id, seconds, seconds)
-            if job.active:
-                raise WrongJobState(
-                    f"The test is {job.status} after {seconds:.0f} s and was canceled; look at the jobs before it.")
-            if job.status != states.SUCCESS:
-                raise JobFailed(f"{job.error or job.status}")
-            result = self.result(job_id, None)
-            with result.file:
-                header, *lines = result.file.read().decode("utf-8").splitlines()
-            return Sample(header.split(","), [line.split(",") for line in lines], job.missing or 0)
-        finally:
-            self._runner.cancel(job_id)
-            self.remove(job_id)
-
-    def remove(self, job_id: str) -> None:
-        """Forget a job that has ended, with its files. Another server's files go with its next look for orphans.
-
-        :raises UnknownJob: there is none. :raises WrongJobState: it has not ended.
-        """
-        status = self._jobs.get(job_id).status
-        if not self._jobs.remove(job_id):
-            raise WrongJobState(f"The job is {status}; cancel it first.")
-        self._storage.forget(job_id)
-
     def cancel(self, job_id: str) -> Job:
         """:raises UnknownJob: there is none. :raises WrongJobState: it has ended."""
         status = self._jobs.get(job_id).status
         if not self._runner.cancel(job_id):
             raise WrongJobState(f"The job can't be canceled any more: it is {status}.")
         return self._jobs.get(job_id)
+
+    def remove(self, job_id: str) -> Job:
+        """Forget a job that has ended, with its files; another server's go with its next look for orphans.
+
+        :raises UnknownJob: there is none. :raises WrongJobState: it has not ended.
+        """
+        job = self._jobs.get(job_id)
+        if not self._jobs.remove(job_id):
+            raise WrongJobState(f"The job is {job.status}; cancel it first.")
+        self._storage.forget(job_id)
+        return job
 
     def query(self, job_id: str) -> Job:
         return self._jobs.get(job_id)

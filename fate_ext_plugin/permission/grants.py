@@ -4,7 +4,21 @@ import getpass
 import json
 from collections import defaultdict
 from functools import lru_cache
-from typing import Any, Dict, Hashable, Iterable, Iterator, List, Mapping, Optional, Protocol, Sequence, Set, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Hashable,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import permission as tables
@@ -102,20 +116,29 @@ class Grants:
         self, party: Optional[str] = None, limit: Optional[int] = None, offset: int = 0
     ) -> List[Dict[str, Any]]:
         """The table's rows by name, with who made them and when; all, or those that may concern ``party``."""
-        query = tables.Grant.select().where(_concerning(party)).order_by(tables.Grant.f_name)
-        if limit is not None:
-            query = query.limit(limit).offset(offset)
-        return self._store.call(lambda: dicts(query))
+        by_name = tables.Grant.f_name
+        if limit is None:
+            query = _concerning(party, tables.Grant.select()).order_by(by_name)
+            return self._store.call(lambda: dicts(query))
+        # Their names first, which an index has; a later page's rows would be read with all those before them.
+        page = _concerning(party, tables.Grant.select(by_name)).order_by(by_name).limit(limit).offset(offset)
+        names = self._store.call(lambda: [row.f_name for row in page])
+        rows = [row for some in _some(names, KEYS_AT_ONCE)
+                for row in self._store.call(lambda some=some: dicts(  # type: ignore[misc]
+                    tables.Grant.select().where(by_name.in_(some))))]
+        return sorted(rows, key=lambda row: names.index(row["f_name"]))
 
     def count(self, party: Optional[str] = None) -> int:
         """How many :meth:`rows` has."""
-        return self._store.call(lambda: tables.Grant.select().where(_concerning(party)).count())
+        return self._store.call(_concerning(party, tables.Grant.select(tables.Grant.f_name)).count)
 
     def row(self, name: str) -> Dict[str, Any]:
         """:raises UnknownGrant: there is none."""
-        rows = self._store.call(lambda: dicts(tables.Grant.select().where(tables.Grant.f_name == name)))
+        # MySQL refuses to compare our column with characters that it does not know.
+        rows = self._store.call(
+            lambda: dicts(tables.Grant.select().where(tables.Grant.f_name == name))) if name.isascii() else []
         if not rows:
-            raise UnknownGrant(f"There is no grant {name[:64]!r}; `fate-ext grant list` shows all.")
+            raise _unknown(name)
         return rows[0]
 
     # -- changes -------------------------------------------------------------------------------------------------------
@@ -135,7 +158,7 @@ class Grants:
         :raises UnknownGrant: there is none."""
         def change() -> None:
             if not _delete([grant.name], uses=False):
-                raise UnknownGrant(f"There is no grant {grant.name}; add it.")
+                raise _unknown(grant.name)
             _insert([grant], maker)
 
         self._change(change)
@@ -144,16 +167,23 @@ class Grants:
         """:raises UnknownGrant: there is none."""
         def remove() -> None:
             if not _delete([name], uses=True):
-                raise UnknownGrant(f"There is no grant {name[:64]!r}; `fate-ext grant list` shows all.")
+                raise _unknown(name)
 
+        self.row(name)  # no new revision for nothing
         self._change(remove)
 
-    def replace(self, put: Sequence[Grant], remove: Sequence[str], maker: Optional[str] = None) -> None:
-        """Put grants in, in place of those of the same names, whose uses stay counted; take some out."""
+    def replace(
+        self, put: Sequence[Grant], remove: Sequence[str], maker: Optional[str] = None,
+        progress: Callable[[int], object] = lambda count: None,
+    ) -> None:
+        """Put grants in, in place of those of the same names, whose uses stay counted; take some out. All or none.
+
+        :param progress: is told of so many more that are put in.
+        """
         def replace() -> None:
             _delete(remove, uses=True)
             _delete([grant.name for grant in put], uses=False)
-            _insert(put, maker or user())
+            _insert(put, maker or user(), progress)
 
         self._change(replace)
 
@@ -166,6 +196,10 @@ class Grants:
         self._store.call(lambda: create_once(tables.Revision, f_name=GRANTS, f_value=0))
         self._store.call(in_turn)
         self._answers.forget()
+
+
+def _unknown(name: str) -> UnknownGrant:
+    return UnknownGrant(f"There is no grant {name[:64]!r}; `fate-ext grant list` shows all.")
 
 
 def user() -> str:
@@ -237,17 +271,18 @@ def _delete(names: Sequence[str], uses: bool) -> int:
     return deleted
 
 
-def _concerning(party: Optional[str]) -> Any:
-    return tables.Grant.f_name != "" if party is None else tables.Grant.f_party.in_([party, STAR])
+def _concerning(party: Optional[str], query: Any) -> Any:
+    return query if party is None else query.where(tables.Grant.f_party.in_([party, STAR]))
 
 
-def _insert(grants: Sequence[Grant], maker: str) -> None:
+def _insert(grants: Sequence[Grant], maker: str, progress: Callable[[int], object] = lambda count: None) -> None:
     made = _created({})
     for some in _some(grants, ROWS_AT_ONCE):
         tables.Grant.insert_many([{**_row(grant), "f_maker": maker, **made} for grant in some]).execute()
-    keys = [{"f_key": key, "f_grant": grant.name, **made} for grant in grants for key in sorted(_keys_of(grant))]
-    for some_keys in _some(keys, ROWS_AT_ONCE):
-        tables.GrantKey.insert_many(some_keys).execute()
+        keys = [{"f_key": key, "f_grant": grant.name, **made} for grant in some for key in sorted(_keys_of(grant))]
+        for some_keys in _some(keys, ROWS_AT_ONCE):
+            tables.GrantKey.insert_many(some_keys).execute()
+        progress(len(some))
 
 
 def _created(values: Dict[str, Any]) -> Dict[str, Any]:

@@ -1,19 +1,61 @@
 """Requests and answers of /v1/ext/admin. An answer holds what stands here and nothing else: so none holds a secret."""
+import re
+from typing import Any, Optional
+
 from marshmallow import Schema, fields, validate
 
 from fate_ext_plugin.auth.clients import ROLES
 from fate_ext_plugin.auth.keys import ENVELOPES
 from fate_ext_plugin.auth.scheme import ALGORITHMS
+from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.feature.view import RESERVED_NAMES
+from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.schema.feature import Text
-from fate_ext_plugin.schema.permission import CalendarSchema, Dataset, GrantSchema, Party, When
-from fate_ext_plugin.schema.settings import Boolean, Integer, Scalar
+from fate_ext_plugin.schema.permission import (
+    JOB_ROLES,
+    PARTICIPANT,
+    CalendarSchema,
+    Dataset,
+    GrantSchema,
+    Party,
+    When,
+)
+from fate_ext_plugin.schema.settings import NAME, Boolean, Integer, Scalar
 
 STATUSES = ("waiting", "running", "success", "failed", "canceled", "expired")
 CHECKS = ("client", "site", "signature", "permission", "admin")
 SPANS = ("hour", "day", "week", "month")
 MAX_PAGE = 1000
+DAY_MS = 86_400_000
 NAMES = validate.Length(max=100)
+JOB_ID = validate.Regexp(r"\A[\x20-\x7e]{1,64}\Z", error="Is no job ID of FATE Flow's.")
+
+
+class Number(fields.Integer):
+    """Of a query, where every value is text."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> int:
+        # int() would take spaces, signs, underscores and other scripts' digits, too.
+        if not isinstance(value, str) or not value.isdigit() or not value.isascii() or len(value) > 9:
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
+class MachineWhen(When):
+    """By this machine's clock, as the answers show it; or ``90d``, so many days from now."""
+
+    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> int:
+        days = re.fullmatch("([0-9]{1,5})d", value) if isinstance(value, str) else None
+        if days:
+            return now_ms() + int(days.group(1)) * DAY_MS
+        return super()._deserialize(value, attr, data, **kwargs)
+
+    def _calendar(self) -> Calendar:
+        return Calendar()
+
+
+def one_of(choices: Any) -> validate.OneOf:
+    return validate.OneOf(list(choices), error="Must be one of: {choices}.")
 
 
 class Nothing(CalendarSchema):
@@ -21,37 +63,45 @@ class Nothing(CalendarSchema):
 
 
 class Page(CalendarSchema):
-    """In a url every value is text."""
-
-    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000))
-    page_size = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
+    page = Number(load_default=1, validate=validate.Range(1, 1_000_000))
+    page_size = Number(load_default=50, validate=validate.Range(1, MAX_PAGE))
 
 
 class Span(CalendarSchema):
-    since = When()
-    until = When()
+    since = MachineWhen()
+    until = MachineWhen()
 
 
 class OverviewQuery(CalendarSchema):
-    span = fields.String(load_default="day", validate=validate.OneOf(SPANS, error="Must be one of: {choices}."))
+    span = fields.String(load_default="day", validate=one_of(SPANS))
 
 
 class JobsQuery(Page, Span):
-    status = fields.String(load_default=None, validate=validate.OneOf(STATUSES, error="Must be one of: {choices}."))
-    view = Text(load_default=None)
+    status = fields.String(load_default=None, validate=one_of(STATUSES))
+    view = fields.String(load_default=None, validate=NAME)
+    fate_job_id = fields.String(load_default=None, validate=JOB_ID)
 
 
 class AuditQuery(Span):
-    page_size = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
-    before = fields.Float(load_default=None, allow_none=True, metadata={
-        "description": "next_before of the page before, to go on"})
-    check = fields.String(load_default=None, validate=validate.OneOf(CHECKS, error="Must be one of: {choices}."))
+    """``cursor``: of the answer before, to go on."""
+
+    page_size = Number(load_default=50, validate=validate.Range(1, MAX_PAGE))
+    cursor = Text(load_default=None, validate=validate.Length(1, 300))
+    check = fields.String(load_default=None, validate=one_of(CHECKS))
     who = Text(load_default=None)
     allowed = fields.Boolean(load_default=None, truthy={"true"}, falsy={"false"})
 
 
 class GrantsQuery(Page):
-    party = Text(load_default=None)
+    """``party``: only those that may concern it."""
+
+    party = fields.String(load_default=None, validate=PARTICIPANT)
+
+
+class OwnKeysQuery(CalendarSchema):
+    """``party``: instead of this site's own party ID."""
+
+    party = fields.String(load_default=None, validate=PARTICIPANT)
 
 
 class ViewTest(CalendarSchema):
@@ -63,11 +113,15 @@ class ViewTest(CalendarSchema):
 
 
 class NewClient(CalendarSchema):
+    """``role``: what it may do under /v1/ext/admin: all, or look; without one nothing. ``secret``: one that it has
+    already; without it a new one is made."""
+
     app_key = Text(required=True)
     name = Text(required=True, validate=validate.Length(1, 200))
-    role = fields.String(load_default=None, allow_none=True, validate=validate.OneOf(ROLES))
-    algorithm = fields.String(load_default="hmac-sha1", validate=validate.OneOf(list(ALGORITHMS)))
-    expires = When()
+    role = fields.String(load_default=None, allow_none=True, validate=one_of(ROLES))
+    algorithm = fields.String(load_default="hmac-sha1", validate=one_of(ALGORITHMS))
+    secret = Text(load_default=None, allow_none=True, validate=validate.Length(max=256))
+    expires = MachineWhen()
     paths = fields.List(Text(validate=validate.Length(max=256)), load_default=list, validate=NAMES)
     methods = fields.List(Text(), load_default=list, validate=NAMES)
     networks = fields.List(Text(), load_default=list, validate=NAMES)
@@ -84,14 +138,14 @@ class ClientRotation(CalendarSchema):
 class NewKey(CalendarSchema):
     party_id = Party(required=True)
     public_key = Text(required=True, validate=validate.Length(max=20_000))
-    valid_from = When()
-    valid_until = When()
+    valid_from = MachineWhen()
+    valid_until = MachineWhen()
 
 
 class PolicyChange(CalendarSchema):
     """What is missing stays as it is."""
 
-    envelope = fields.String(load_default=None, allow_none=True, validate=validate.OneOf(ENVELOPES))
+    envelope = fields.String(load_default=None, allow_none=True, validate=one_of(ENVELOPES))
     md5 = Boolean(load_default=None, allow_none=True)
 
 
@@ -105,12 +159,12 @@ class GrantTerms(GrantSchema):
 class Explain(CalendarSchema):
     """A job as it would be asked for; ``at``: now where it is missing."""
 
-    party = Party(required=True)
-    role = fields.String(load_default="host")
-    components = fields.List(Text(), load_default=list, validate=NAMES)
+    party = Party(required=True, validate=PARTICIPANT)
+    role = fields.String(load_default="host", validate=one_of(JOB_ROLES))
+    components = fields.List(Text(validate=validate.Length(1, 100)), load_default=list, validate=NAMES)
     datasets = fields.List(Dataset(), load_default=list, validate=NAMES)
-    initiator = Party(load_default=None)
-    others = fields.List(Party(), load_default=list, validate=NAMES)
+    initiator = Party(load_default=None, allow_none=True, validate=PARTICIPANT)
+    others = fields.List(Party(validate=PARTICIPANT), load_default=list, validate=NAMES)
     at = When()
 
 
@@ -126,19 +180,19 @@ class JobAnswer(Schema):
     view = fields.String()
     request = fields.Dict()
     id_name = fields.String()
-    fate_job_id = fields.String()
+    fate_job_id = fields.String(allow_none=True)
     attempt = fields.Integer()
-    ids = fields.Integer()
-    matched = fields.Integer()
-    missing = fields.Integer()
+    ids = fields.Integer(allow_none=True)
+    matched = fields.Integer(allow_none=True)
+    missing = fields.Integer(allow_none=True)
     upload_bytes = fields.Integer()
-    result_bytes = fields.Integer()
+    result_bytes = fields.Integer(allow_none=True)
     created = fields.String()
-    started = fields.String()
-    ended = fields.String()
+    started = fields.String(allow_none=True)
+    ended = fields.String(allow_none=True)
     elapsed_seconds = fields.Float()
-    error_code = fields.Integer()
-    error = fields.String()
+    error_code = fields.Integer(allow_none=True)
+    error = fields.String(allow_none=True)
 
 
 class ListAnswer(Schema):
@@ -156,8 +210,8 @@ class JobsAnswer(ListAnswer):
 class ParameterAnswer(Schema):
     pattern = fields.String()
     required = fields.Boolean()
-    default = fields.String()
-    column = fields.String()
+    default = fields.String(allow_none=True)
+    column = fields.String(allow_none=True)
 
 
 class ViewAnswer(Schema):
@@ -187,15 +241,15 @@ class ClientAnswer(Schema):
     app_key = fields.String()
     name = fields.String()
     status = fields.String()
-    role = fields.String()
+    role = fields.String(allow_none=True)
     algorithm = fields.String()
-    expires = fields.String()
+    expires = fields.String(allow_none=True)
     paths = fields.List(fields.String())
     methods = fields.List(fields.String())
     networks = fields.List(fields.String())
-    old_secret_until = fields.String()
+    old_secret_until = fields.String(allow_none=True)
     created = fields.String()
-    changed = fields.String()
+    changed = fields.String(allow_none=True)
 
 
 class ClientsAnswer(Schema):
@@ -203,18 +257,18 @@ class ClientsAnswer(Schema):
 
 
 class NewSecretAnswer(Schema):
-    """The only answer that holds a secret: the new one, which is found nowhere later."""
+    """The only answer that holds a secret: the new one, which is found nowhere later; null where it was given."""
 
     app_key = fields.String()
-    secret = fields.String()
+    secret = fields.String(allow_none=True)
 
 
 class KeyAnswer(Schema):
     party_id = fields.String()
     kind = fields.String()
     fingerprint = fields.String()
-    valid_from = fields.String()
-    valid_until = fields.String()
+    valid_from = fields.String(allow_none=True)
+    valid_until = fields.String(allow_none=True)
     created = fields.String()
 
 
@@ -223,27 +277,29 @@ class KeysAnswer(Schema):
 
 
 class OwnKeyAnswer(Schema):
-    """The public part of the key that signs now, for partners."""
+    """A public key, for partners. ``signs``: now or later."""
 
     party_id = fields.String()
     fingerprint = fields.String()
+    signs = fields.String()
+    valid_from = fields.String(allow_none=True)
+    valid_until = fields.String(allow_none=True)
     public_key = fields.String()
+
+
+class OwnKeysAnswer(Schema):
+    keys = fields.List(fields.Nested(OwnKeyAnswer))
 
 
 class PolicyAnswer(Schema):
     party_id = fields.String()
     envelope = fields.String()
     md5 = fields.Boolean()
-    envelope_seen = fields.String()
+    envelope_seen = fields.String(allow_none=True)
 
 
 class PoliciesAnswer(Schema):
     policies = fields.List(fields.Nested(PolicyAnswer))
-
-
-class FingerprintAnswer(Schema):
-    fingerprint = fields.String()
-    parties = fields.List(fields.String())
 
 
 class GrantAnswer(Schema):
@@ -290,18 +346,19 @@ class EntryAnswer(Schema):
     time = fields.Float()
     check = fields.String()
     allowed = fields.Boolean()
-    who = fields.String()
-    what = fields.String()
-    source = fields.String(data_key="from", attribute="from")
-    reason = fields.String()
+    who = fields.String(allow_none=True)
+    what = fields.String(allow_none=True)
+    source = fields.String(data_key="from", attribute="from", allow_none=True)
+    reason = fields.String(allow_none=True)
     request = fields.Dict()
 
 
 class AuditAnswer(Schema):
-    """``next_before``: where the next page, of older decisions, begins; null: there are no more."""
+    """``cursor``: ask again with it for older ones; null: there are no more. A search ends after a tenth of a second,
+    with as many as it found, perhaps none."""
 
     decisions = fields.List(fields.Nested(EntryAnswer))
-    next_before = fields.Float()
+    cursor = fields.String(allow_none=True)
 
 
 class JobTimes(Schema):
@@ -312,8 +369,8 @@ class JobTimes(Schema):
     statuses = fields.Dict(fields.String(), fields.Integer())
     ids = fields.Integer()
     matched = fields.Integer()
-    mean_seconds = fields.Float()
-    longest_seconds = fields.Float()
+    mean_seconds = fields.Float(allow_none=True)
+    longest_seconds = fields.Float(allow_none=True)
 
 
 class DecisionTimes(Schema):
@@ -355,13 +412,22 @@ class AuthenticationAnswer(Schema):
 class PermissionAnswer(Schema):
     mode = fields.String()
     check_local = fields.Boolean()
-    time_zone = fields.String()
+    time_zone = fields.String(allow_none=True)
+
+
+class ListenAnswer(Schema):
+    """Where `fate-ext serve` listens; FATE Flow, where mounted, does so itself."""
+
+    host = fields.String()
+    port = fields.Integer()
+    public_host = fields.String(allow_none=True)
 
 
 class SettingsAnswer(Schema):
     """Settings in force; neither paths of secrets nor urls of databases."""
 
     server_name = fields.String()
+    listen = fields.Nested(ListenAnswer)
     data_dir = fields.String()
     allowed_networks = fields.List(fields.String())
     trusted_proxies = fields.List(fields.String())
@@ -380,9 +446,10 @@ class SettingsAnswer(Schema):
     long_poll_seconds = fields.Float()
     max_held_queries = fields.Integer()
     gzip = fields.Boolean()
-    default_view = fields.String()
-    authentication = fields.Nested(AuthenticationAnswer)
-    permission = fields.Nested(PermissionAnswer)
+    metrics = fields.Boolean()
+    default_view = fields.String(allow_none=True)
+    authentication = fields.Nested(AuthenticationAnswer, allow_none=True)
+    permission = fields.Nested(PermissionAnswer, allow_none=True)
 
 
 class HealthAnswer(Schema):

@@ -64,6 +64,15 @@ DECODER = json.JSONDecoder(object_pairs_hook=no_duplicates)
 def load(schema: Schema, text: bytes) -> Dict[str, Any]:
     """:raises InvalidRequestBody: no JSON object of this schema."""
     try:
+        loaded: Dict[str, Any] = schema.load(parse(text))
+    except ValidationError as error:
+        raise InvalidRequestBody(f"The body: {json.dumps(error.messages)}") from None
+    return loaded
+
+
+def parse(text: bytes) -> Dict[str, Any]:
+    """:raises InvalidRequestBody: no JSON object."""
+    try:
         value = DECODER.decode(text.decode("utf-8"))
     except RecursionError:
         raise InvalidRequestBody("The body is nested too deeply.") from None
@@ -71,13 +80,4 @@ def load(schema: Schema, text: bytes) -> Dict[str, Any]:
         raise InvalidRequestBody(f"The body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise InvalidRequestBody("The body must be a JSON object.")
-    return load_values(schema, value, "The body")
-
-
-def load_values(schema: Schema, values: Mapping[str, Any], what: str) -> Dict[str, Any]:
-    """:raises InvalidRequestBody: says what is wrong with ``what``."""
-    try:
-        loaded: Dict[str, Any] = schema.load(values)
-    except ValidationError as error:
-        raise InvalidRequestBody(f"{what}: {json.dumps(error.messages)}") from None
-    return loaded
+    return value

@@ -16,7 +16,7 @@ from fate_ext_plugin.schema.feature import Text
 from fate_ext_plugin.schema.settings import Integer
 from fate_ext_plugin.settings import explain
 
-ROLES = ("guest", "host", "arbiter", "local", STAR)
+JOB_ROLES = ("guest", "host", "arbiter", "local")
 # MySQL's TEXT holds 65,535 bytes.
 MAX_ITEMS_BYTES = 60_000
 NAME = validate.Regexp(
@@ -97,11 +97,14 @@ class When(fields.Field):
             value = value.isoformat()
         if not isinstance(value, str):
             raise ValidationError("Must be a date such as 2027-01-31 or '2027-01-31 18:00'.")
-        assert isinstance(self.parent, CalendarSchema)
         try:
-            return self.parent.calendar.parse(value)
+            return self._calendar().parse(value)
         except (ValueError, OverflowError, OSError) as error:
             raise ValidationError(str(error)) from None
+
+    def _calendar(self) -> Calendar:
+        assert isinstance(self.parent, CalendarSchema)
+        return self.parent.calendar
 
 
 class HoursField(fields.Field):
@@ -117,7 +120,8 @@ class GrantSchema(CalendarSchema):
 
     name = fields.String(load_default=None, validate=NAME)
     party = Party(required=True, validate=PARTY)
-    role = fields.String(load_default=STAR, validate=validate.OneOf(ROLES, error="Must be one of: {choices}."))
+    role = fields.String(load_default=STAR, validate=validate.OneOf(
+        (*JOB_ROLES, STAR), error="Must be one of: {choices}."))
     effect = fields.String(load_default="allow", validate=validate.OneOf(
         ("allow", "deny"), error="Must be one of: {choices}."))
     components = fields.List(fields.String(validate=COMPONENT_PATTERN), load_default=list)

@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator
 import pytest
 import requests
 
-from fate_ext_plugin.audit import read
+from fate_ext_plugin.audit_search import read
 from fate_ext_plugin.auth.box import SecretBox, master_key
 from fate_ext_plugin.auth.clients import Clients
 from fate_ext_plugin.auth.keys import SiteKeys

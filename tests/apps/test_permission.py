@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator
 import pytest
 import requests
 
-from fate_ext_plugin.audit import read
+from fate_ext_plugin.audit_search import read
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.host.standalone import open_database

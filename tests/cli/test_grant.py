@@ -67,8 +67,8 @@ class TestGrants:
         run("grant", "add", *terms)
 
     @pytest.mark.parametrize(("terms", "says"), [
-        (["--party", "9/9", "--component", "x"], "grant.party: A party is a party ID"),
-        (["--party", "9999"], "grant.components: Missing, and so are datasets"),
+        (["--party", "9/9", "--component", "x"], "grants.party: A party is a party ID"),
+        (["--party", "9999"], "grants.components: Missing, and so are datasets"),
         (["--party", "9999", "--component", "hetero_(lr|nn)"], "* stands for any text; nothing else is special"),
         (["--party", "9999", "--dataset", "exp"], "Must be namespace/name"),
         (["--party", "9999", "--dataset", "exp/"], "1 to 255 characters"),
@@ -138,8 +138,9 @@ class TestExplain:
         assert code == 1 and json.loads(printed)["items"][0]["near_misses"] == []
 
     def test_wants_something_to_explain(self, run: Run, capsys: pytest.CaptureFixture) -> None:
-        for arguments, says in (([], "Name a --component"), (["--dataset", "x"], "'x' is no namespace/name"),
-                                (["--component", "x", "--at", "noon"], "--at: 'noon' is none of")):
+        for arguments, says in (([], "Name a component"),
+                                (["--dataset", "x"], "grants.datasets.0: Must be namespace/name"),
+                                (["--component", "x", "--at", "noon"], "grants.at: 'noon' is none of")):
             assert says in complaint(run, "grant", "explain", "--party", "9999", *arguments)
 
 

@@ -44,7 +44,7 @@ class ConsoleSite(Site):
         """Opened in this process, on the same database."""
         section = {key: value for key, value in self.section.items() if key != "views"}
         settings = parse_settings(section, self.folder)
-        return open_authentication(settings, Standalone(settings).store, "9999", None, lambda: [])
+        return open_authentication(settings, Standalone(settings).store, "9999", None, list)
 
     def store(self) -> Store:
         """The database; models are bound to it until they are to another."""

@@ -16,15 +16,15 @@ from fate_ext_plugin.console.pages import ACTIONS, SECTIONS
 from fate_ext_plugin.feature.job import STATUSES
 from fate_ext_plugin.permission.calendar import WEEKDAYS
 from fate_ext_plugin.schema.admin import CHECKS, SPANS
-from fate_ext_plugin.schema.permission import ROLES as PARTY_ROLES
+from fate_ext_plugin.schema.permission import JOB_ROLES
 from tests.console.conftest import PAGES, Browser, ConsoleSite, Seen
 
 TEMPLATES = Path(package.__file__).parent / "templates"
 #: what follows a key's beginning where a page puts it together
 PARTS = {
     "status.": STATUSES, "role.": ROLES, "check.": CHECKS, "span.": SPANS, "day.": WEEKDAYS, "envelope.": ENVELOPES,
-    "party_role.": PARTY_ROLES, "section.": [name for name, _ in SECTIONS], "kind.": ["private", "public"],
-    "effect.": ["allow", "deny"], "client_status.": ["enabled", "disabled", "expired"],
+    "party_role.": ["*", *JOB_ROLES], "section.": [name for name, _ in SECTIONS], "kind.": ["private", "public"],
+    "signs.": ["now", "later"], "effect.": ["allow", "deny"], "client_status.": ["enabled", "disabled", "expired"],
     "item.": ["component", "dataset"], "done.": [action.operation for action in ACTIONS if action.then]}
 
 
@@ -57,7 +57,7 @@ def test_both_say_the_same_values() -> None:
     def values(text: str) -> Set[str]:
         return {name for _, name, _, _ in Formatter().parse(text) if name}
 
-    for key in ENGLISH.keys():
+    for key in ENGLISH._texts:
         assert values(ENGLISH._texts[key]) == values(CHINESE._texts[key]), key
 
 

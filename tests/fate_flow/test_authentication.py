@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 import pytest
 import requests
 
-from fate_ext_plugin.audit import read
+from fate_ext_plugin.audit_search import read
 from tests.fate_flow.conftest import MakeFlow, expected, ids_of, section_of
 from tests.fate_flow.flow import GUEST, HOST, Flow, Installation
 from tests.fate_flow.test_server import CLIENT, KEYS, UNAUTHENTICATED, retcode

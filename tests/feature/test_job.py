@@ -13,7 +13,7 @@ import pytest
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.errors import SourceError, UnknownJob
-from fate_ext_plugin.feature.job import CANCELED, EXPIRED, FAILED, RUNNING, SUCCESS, WAITING, Job, Jobs
+from fate_ext_plugin.feature.job import CANCELED, EXPIRED, FAILED, RUNNING, SUCCESS, WAITING, Job, JobFilter, Jobs
 from fate_ext_plugin.feature.source import Counts
 from tests.support.databases import in_processes
 
@@ -160,7 +160,7 @@ def test_the_oldest_job_of_this_server_is_next(jobs: Jobs, store: Store) -> None
     assert jobs.count_waiting() == 1
     assert {job.job_id for job in jobs.owned("here", RUNNING)} == set(order)
     assert [job.job_id for job in jobs.find(limit=2)] == ["second", "first"]
-    assert [job.job_id for job in jobs.find(status=WAITING)] == ["other"]
+    assert [job.job_id for job in jobs.find(JobFilter(status=WAITING))] == ["other"]
 
 
 def test_statuses_of_more_jobs_than_one_statement_may_name(jobs: Jobs) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fate_ext_plugin.audit import AuditTrail, read
+from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.audit_search import read
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import DatabaseUnavailable, InvalidPermissionRequest, NotPermitted
 from fate_ext_plugin.permission.calendar import Calendar

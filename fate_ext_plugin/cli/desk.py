@@ -1,0 +1,107 @@
+"""The desk of a command that works on this machine's own database and files, opened piece by piece as it needs them."""
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.auth.clients import Clients
+from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.cli import database
+from fate_ext_plugin.cli.rooms import Rooms, open_rooms
+from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.feature.board import Board
+from fate_ext_plugin.feature.job import Jobs
+from fate_ext_plugin.feature.runner import Runner
+from fate_ext_plugin.feature.sample import Sampler
+from fate_ext_plugin.feature.service import FeatureService
+from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.permission.calendar import Calendar
+from fate_ext_plugin.permission.check import Permission
+from fate_ext_plugin.permission.opened import open_permission
+from fate_ext_plugin.readiness import Readiness
+from fate_ext_plugin.settings import Settings, read_settings_file
+
+
+class CommandDesk(Desk):
+    """Works beside a running server: it runs no jobs and owns no lock.
+
+    :param stores: something is sealed under the master key.
+    """
+
+    def __init__(self, conf: Path, stores: bool = False) -> None:
+        self.__dict__.update(conf=conf, stores=stores)
+
+    @cached_property
+    def settings(self) -> Settings:  # type: ignore[override]
+        return read_settings_file(self.__dict__["conf"])
+
+    @cached_property
+    def storage(self) -> Storage:
+        storage = Storage(self.settings.data_dir, self.settings.min_free_bytes)
+        storage.open()
+        return storage
+
+    @cached_property
+    def rooms(self) -> Rooms:
+        rooms = open_rooms(self.__dict__["conf"])
+        return rooms.prove() if self.__dict__["stores"] else rooms
+
+    @cached_property
+    def host(self) -> Any:
+        """A :class:`fate_ext_plugin.host.Host`, with its tables."""
+        if self.settings.authentication:
+            return self.rooms.host
+        self.storage  # noqa: B018 - where the database may be
+        host = database.open_host(self.__dict__["conf"])
+        migrate(host.store)
+        return host
+
+    @cached_property
+    def party_id(self) -> str:  # type: ignore[override]
+        return str(self.host.party_id())
+
+    @cached_property
+    def clients(self) -> Clients:  # type: ignore[override]
+        return self.rooms.clients
+
+    @cached_property
+    def keys(self) -> SiteKeys:  # type: ignore[override]
+        return self.rooms.keys
+
+    @cached_property
+    def jobs(self) -> Jobs:  # type: ignore[override]
+        return Jobs(self.host.store)
+
+    @cached_property
+    def service(self) -> FeatureService:  # type: ignore[override]
+        settings, board = self.settings, Board(0)
+        runner = Runner(
+            self.jobs, self.storage, settings.views, board, self.storage.instance_id(),
+            concurrent=0, threads=0, memory_bytes=0, timeout=0, retention=0, history=0)  # it is never started
+        return FeatureService(
+            settings, self.jobs, self.storage, runner, board, self.storage.instance_id(), lambda job: None)
+
+    @cached_property
+    def sampler(self) -> Sampler:  # type: ignore[override]
+        return Sampler(self.settings, self.storage)
+
+    @cached_property
+    def permission(self) -> Permission:  # type: ignore[override]
+        self.storage  # noqa: B018 - where the database may be
+        host = database.open_host(self.__dict__["conf"])
+        return open_permission(self.settings, host.store, host.party_id())
+
+    @cached_property
+    def calendar(self) -> Calendar:  # type: ignore[override]
+        return Calendar(self.settings.permission.time_zone if self.settings.permission else None)
+
+    @cached_property
+    def readiness(self) -> Readiness:  # type: ignore[override]
+        """What a command can see of it: nothing of a server's threads and hooks."""
+        checks: Dict[str, Callable[[], object]] = {
+            "database": self.jobs.count_waiting, "disk": lambda: self.storage.require_space(0)}
+        if self.settings.authentication:
+            checks["authentication"] = self.rooms.prove
+        if self.settings.permission:
+            checks["permission"] = self.permission.require_usable
+        return Readiness(checks)
