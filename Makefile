@@ -7,7 +7,7 @@ CONSTRAINTS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint openapi bench clean
 # Two targets would run pip in the same environment
 .NOTPARALLEL:
 
@@ -23,6 +23,9 @@ test: $(VENV)/.installed-test   ## run the tests, e.g. make test PYTEST_ARGS="-x
 lint: $(VENV)/.installed-lint   ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+openapi: $(VENV)/.installed-test   ## write the OpenAPI document anew, after a change of schemas or operations
+	$(VENV)/bin/python docs/make_openapi.py
 
 bench: $(VENV)/.installed-test   ## run every benchmark
 	@set -e; for bench in $(sort $(wildcard benchmarks/bench_*.py)); do \

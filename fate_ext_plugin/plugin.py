@@ -13,7 +13,7 @@ from fate_ext_plugin.apps.admin_app import add_admin_services
 from fate_ext_plugin.apps.authentication_app import add_authentication_services
 from fate_ext_plugin.apps.console_app import add_console
 from fate_ext_plugin.apps.feature_app import add_feature_services
-from fate_ext_plugin.apps.monitoring_app import add_metrics, add_probes
+from fate_ext_plugin.apps.monitoring_app import add_metrics, add_openapi, add_probes
 from fate_ext_plugin.apps.permission_app import add_permission_service
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.authentication import Authentication, open_authentication
@@ -76,6 +76,7 @@ class Plugin:
         """The blueprint with all services."""
         door = Door(self.fence, self._metrics and self._metrics.request)
         add_probes(door, self.readiness)
+        add_openapi(door)
         if self._metrics:
             self._look_with(self._metrics)
             add_metrics(door, self._metrics.text)

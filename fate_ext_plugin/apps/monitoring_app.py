@@ -1,4 +1,5 @@
-"""health and ready, for a load balancer, and metrics, for Prometheus."""
+"""health and ready, for a load balancer, metrics, for Prometheus, and what all endpoints are, for programs."""
+from pathlib import Path
 from typing import Any, Callable, Tuple
 
 from flask import Response, jsonify, request
@@ -7,6 +8,7 @@ from fate_ext_plugin.apps import Door
 from fate_ext_plugin.readiness import Readiness
 
 PROBES = ["GET", "HEAD"]
+OPENAPI = Path(__file__).parent.parent / "openapi.json"
 
 
 def add_probes(door: Door, readiness: Readiness) -> None:
@@ -20,6 +22,15 @@ def add_probes(door: Door, readiness: Readiness) -> None:
 
     door.add("health", PROBES, health, token=False)
     door.add("ready", PROBES, ready, token=False)
+
+
+def add_openapi(door: Door) -> None:
+    """The same for everybody: it holds no secret."""
+
+    def openapi() -> Any:
+        return Response(OPENAPI.read_bytes(), mimetype="application/json")
+
+    door.add("openapi.json", PROBES, openapi, token=False)
 
 
 def add_metrics(door: Door, text: Callable[[str], Tuple[bytes, str]]) -> None:

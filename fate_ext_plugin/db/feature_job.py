@@ -35,4 +35,5 @@ class FeatureJob(ExtModel):
             (("f_create_time", "f_job_id"), False),
             (("f_status", "f_create_time", "f_job_id"), False),
             (("f_view", "f_create_time", "f_job_id"), False),
+            (("f_view", "f_status", "f_create_time", "f_job_id"), False),
         )

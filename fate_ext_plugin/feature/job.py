@@ -133,7 +133,7 @@ class Jobs:
 
     def count_by_status(self, owner: str) -> Dict[str, int]:
         """How many jobs of this owner are in each status."""
-        query = FeatureJob.select(FeatureJob.f_status, fn.COUNT(FeatureJob.f_job_id)).where(
+        query = FeatureJob.select(FeatureJob.f_status, fn.COUNT(FeatureJob.f_status)).where(
             FeatureJob.f_owner == owner).group_by(FeatureJob.f_status)
         found: Dict[str, int] = dict.fromkeys(STATUSES, 0)
         found.update(self._store.call(lambda: dict(query.tuples().execute())))

@@ -1,4 +1,4 @@
-"""--url: the commands of administration on a running server, over REST; what they print and how they end is the same."""
+"""--url: commands of administration on a running server, over REST; what they print and how they end is the same."""
 import json
 import os
 import subprocess
@@ -183,7 +183,8 @@ class TestOthersAnswer:
     def test_another_server(self, fake_flow: FakeFlow, answer: Any) -> None:
         fake_flow.answer = answer
         assert self.ask(fake_flow.url) == (
-            f"fate-ext: What answers at {fake_flow.url}/v1/ext/admin/jobs/x/cancel is no fate_ext_plugin (HTTP {answer[0]}).")
+            f"fate-ext: What answers at {fake_flow.url}/v1/ext/admin/jobs/x/cancel is no fate_ext_plugin "
+            f"(HTTP {answer[0]}).")
 
     def test_a_plugin_that_could_not_start(self, fake_flow: FakeFlow) -> None:
         fake_flow.answer = (503, b'{"code": 50300, "message": "could not start \\u001b[2J"}')

@@ -1,8 +1,9 @@
 """Tables are made at the first start, by whichever server is first, and left alone afterwards."""
 from pathlib import Path
-from typing import Iterator
+from typing import Dict, FrozenSet, Iterator, Set
 
 import pytest
+from peewee import MySQLDatabase
 
 from fate_ext_plugin.db import migration
 from fate_ext_plugin.db.auth import Client
@@ -33,7 +34,8 @@ COLUMNS = {table: EVERY | own for table, own in {
     "t_ext_revision": {"f_name", "f_value"},
     "t_ext_migration": {"f_number", "f_name"},
 }.items()}
-STEPS = [(1, "create_feature_jobs"), (2, "create_authentication"), (3, "create_permission"), (4, "add_client_role")]
+STEPS = [(1, "create_feature_jobs"), (2, "create_authentication"), (3, "create_permission"), (4, "add_client_role"),
+         (5, "add_page_indexes")]
 
 
 @pytest.fixture(params=KINDS)
@@ -108,6 +110,29 @@ def old_clients(store: Store) -> None:
     store.database.execute_sql("DROP TABLE t_ext_client")
     store.database.execute_sql("ALTER TABLE t_ext_client_old RENAME TO t_ext_client")
     Migration.delete().where(Migration.f_name == "add_client_role").execute()
+
+
+def test_tables_of_an_older_version_get_the_indexes_of_new_ones(store: Store) -> None:
+    def indexes() -> Dict[str, Set[FrozenSet[str]]]:
+        return {table: {frozenset(index.columns) for index in store.database.get_indexes(table)}
+                for table in ("t_ext_feature_job", "t_ext_grant")}
+
+    def forget() -> None:
+        mysql = isinstance(store.database, MySQLDatabase)
+        for table in ("t_ext_feature_job", "t_ext_grant"):
+            for index in store.database.get_indexes(table):
+                if len(index.columns) > 1:
+                    store.database.execute_sql(f"DROP INDEX {index.name}" + (f" ON {table}" if mysql else ""))
+        Migration.delete().where(Migration.f_name == "add_page_indexes").execute()
+
+    migrate(store)
+    new = store.call(indexes)
+    assert {"f_status", "f_create_time", "f_job_id"} in new["t_ext_feature_job"]
+    store.call(forget)
+    assert store.call(indexes) != new
+    migrate(store)
+    migrate(store)
+    assert store.call(indexes) == new and done(store) == STEPS
 
 
 def test_servers_that_start_at_once_do_not_mind_each_other(kind: str, store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,153 @@
+"""/v1/ext/openapi.json: what all endpoints take and answer; and a run of requests made out of it."""
+import base64
+import hmac
+import json
+import re
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Dict, Iterator
+from urllib.parse import unquote
+
+import pytest
+import requests
+
+from fate_ext_plugin.admin import ADMIN_PREFIX
+from fate_ext_plugin.admin.catalog import OPERATIONS
+from fate_ext_plugin.auth.box import SecretBox, master_key
+from fate_ext_plugin.auth.clients import Clients
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.host.standalone import open_database
+from tests.conftest import credit_view
+from tests.support.api_reader import ApiReader
+from tests.support.site import ALL, Site
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FILE = ROOT / "fate_ext_plugin" / "openapi.json"
+EXAMPLES = 12
+SERVICES = {f"/v1/ext/{service}": service for service in ALL}
+SERVICES["/v1/ext/permission/explain"] = "permission"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    site = Site(folder, {
+        "authentication": {"party_id": "9999", "signature_over_http": True}, "permission": {}, "metrics": True,
+        "long_poll_seconds": 0, "views": {"credit": credit_view(folder)}})
+    site.data_dir.mkdir(mode=0o700)
+    store = Store(open_database(site.settings))
+    migrate(store)
+    clients = Clients(store, SecretBox(master_key(site.data_dir / "master_key", None, make=True)))
+    site.secret = clients.add("ops", "Operator", role="admin")  # type: ignore[attr-defined]
+    site.start()
+    yield site
+    site.stop()
+
+
+@pytest.fixture(scope="module")
+def document() -> Dict[str, Any]:
+    found: Dict[str, Any] = json.loads(FILE.read_text("utf-8"))
+    return found
+
+
+def test_the_file_is_what_the_schemas_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make openapi` writes it; both Pythons write the same."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import make_openapi
+
+    assert make_openapi.text() == FILE.read_text("utf-8")
+
+
+def test_it_is_served_without_a_token(site: Site, document: Dict[str, Any]) -> None:
+    response = site.probe("openapi.json")
+    assert response.headers["Content-Type"] == "application/json" and response.json() == document
+    assert document["openapi"] == "3.0.3"
+
+
+def test_every_endpoint_is_in_it_and_no_other(site: Site, document: Dict[str, Any]) -> None:
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    ours = {(operation.method, ADMIN_PREFIX + re.sub("<([a-z_]+)>", r"{\1}", operation.path))
+            for operation in OPERATIONS}
+    assert {one for one in described if one[1].startswith(ADMIN_PREFIX)} == ours
+    rest = {path for _, path in described - ours}
+    assert rest == {*SERVICES, "/v1/ext/health", "/v1/ext/ready", "/v1/ext/openapi.json"}
+    for path in rest:
+        response = requests.options(f"http://127.0.0.1:{site.port}{path}?{token(site, path)}", timeout=20)
+        assert response.status_code == 405, (path, response.text)  # it is there
+
+
+def token(site: Site, path: str) -> str:
+    return site.url(SERVICES[path]).partition("?")[2] if path in SERVICES else ""
+
+
+def test_it_says_who_may(document: Dict[str, Any]) -> None:
+    for operation in OPERATIONS:
+        path = ADMIN_PREFIX + re.sub("<([a-z_]+)>", r"{\1}", operation.path)
+        described = document["paths"][path][operation.method.lower()]
+        assert described["operationId"] == operation.name
+        assert ("viewer" in described["description"]) == (not operation.changes)
+        assert set(described["security"][0]) == {"timestamp", "nonce", "appKey", "signature"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="schemathesis for Python 3.8 has another interface")
+class TestRequestsMadeOfIt:
+    """Whatever is sent, no endpoint fails with an error of its own, and each answers as the document says."""
+
+    def test_all(self, site: Site, document: Dict[str, Any]) -> None:
+        schemathesis = pytest.importorskip("schemathesis")
+        from hypothesis import HealthCheck, Phase, given, settings
+        from schemathesis.checks import not_a_server_error
+        from schemathesis.specs.openapi.checks import (
+            content_type_conformance,
+            response_schema_conformance,
+            status_code_conformance,
+        )
+
+        reader = ApiReader(site)
+        reader.status(reader.job(["u1"], view="credit"))
+        schema = schemathesis.openapi.from_dict(document)
+        schema.config.update(base_url=f"http://127.0.0.1:{site.port}")
+        checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+        seen = 0
+        session = requests.Session()
+        for found in schema.get_all_operations():
+            operation = found.ok()
+
+            @given(case=operation.as_strategy())
+            @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
+                      phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+            def run(case: Any) -> None:
+                nonlocal seen
+                request = prepared(site, case)
+                response = session.send(request, timeout=60, allow_redirects=False)
+                seen += 1
+                if case.operation.path.startswith(ADMIN_PREFIX):
+                    assert response.status_code != 401, (request.url, request.body, response.text)
+                case.validate_response(response, checks=checks)
+            run()
+        assert seen > len(OPERATIONS) * EXAMPLES / 3
+
+
+def prepared(site: Site, case: Any) -> requests.PreparedRequest:
+    """The request with a token or a signature, as its endpoint needs it."""
+    operation = case.operation
+    if operation.path in SERVICES:
+        case.query = {**(case.query or {}), "token": token(site, operation.path).partition("=")[2]}
+    options = case.as_transport_kwargs(base_url=f"http://127.0.0.1:{site.port}")
+    options.pop("cookies", None)
+    headers = {name: value for name, value in options.pop("headers").items()
+               if name.upper() not in ("TIMESTAMP", "NONCE", "APP-KEY", "SIGNATURE")}
+    request = requests.Request(**{"method": operation.method.upper(), **options, "headers": headers}).prepare()
+    if operation.path.startswith(ADMIN_PREFIX):
+        stamp, nonce = str(round(time.time() * 1000)), str(uuid.uuid4())
+        body = request.body or b""
+        path, question, query = str(request.path_url).partition("?")
+        text = b"\n".join([stamp.encode(), nonce.encode(), b"ops", f"{unquote(path)}{question}{query}".encode(),
+                           body.encode() if isinstance(body, str) else body, b""])
+        digest = hmac.new(site.secret.encode(), text, "sha1").digest()  # type: ignore[attr-defined]
+        request.headers.update({"TIMESTAMP": stamp, "NONCE": nonce, "APP-KEY": "ops",
+                                "SIGNATURE": base64.b64encode(digest).decode()})
+    return request
