@@ -1,9 +1,8 @@
 """What happened of late, in sums: jobs, decisions, and the disk."""
 import shutil
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, DefaultDict, Dict, List
+from typing import Any, Dict, List
 
 from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.admin.operation import Call, look
@@ -14,12 +13,10 @@ from fate_ext_plugin.tally import HOUR, MINUTE
 
 @dataclass(frozen=True)
 class Span:
-    """``spans`` of ``length`` until now. ``characters``: of ``YYYY-MM-DD HH:MM:SS``, to which jobs are summed up first;
-    ``counted``: s, to which decisions are."""
+    """``spans`` of ``length`` until now; ``counted``: s, for which decisions are counted."""
 
     spans: int
     length: timedelta
-    characters: int
     counted: int
 
     def begin(self, when: datetime) -> datetime:
@@ -33,10 +30,10 @@ class Span:
 
 
 SPANS = {
-    "hour": Span(30, timedelta(minutes=2), len("YYYY-MM-DD HH:MM"), MINUTE),
-    "day": Span(24, timedelta(hours=1), len("YYYY-MM-DD HH"), HOUR),
-    "week": Span(28, timedelta(hours=6), len("YYYY-MM-DD HH"), HOUR),
-    "month": Span(30, timedelta(days=1), len("YYYY-MM-DD"), HOUR),
+    "hour": Span(30, timedelta(minutes=2), MINUTE),
+    "day": Span(24, timedelta(hours=1), HOUR),
+    "week": Span(28, timedelta(hours=6), HOUR),
+    "month": Span(30, timedelta(days=1), HOUR),
 }
 _FORM = "%Y-%m-%d %H:%M"
 
@@ -47,17 +44,14 @@ def show_overview(desk: Desk, call: Call) -> Dict[str, Any]:
     begins = span.all(datetime.now())
     disk = shutil.disk_usage(desk.settings.data_dir)
     return {
-        "span": name, "jobs": _jobs(desk, span, begins), "decisions": _decisions(desk, span, begins),
+        "span": name, "jobs": _jobs(desk, begins), "decisions": _decisions(desk, span, begins),
         "disk": {"total": disk.total, "used": disk.used, "free": disk.free, "min_free": desk.settings.min_free_bytes,
                  "results": desk.jobs.result_bytes()}}
 
 
-def _jobs(desk: Desk, span: Span, begins: List[datetime]) -> List[Dict[str, Any]]:
-    sums: DefaultDict[datetime, List[Totals]] = defaultdict(list)
-    for totals in desk.jobs.totals(int(begins[0].timestamp() * 1000), span.characters):
-        when = totals.when + "0000-01-01 00:00"[len(totals.when):]
-        sums[span.begin(datetime.strptime(when, _FORM))].append(totals)
-    return [_sum(begin, sums[begin]) for begin in begins]
+def _jobs(desk: Desk, begins: List[datetime]) -> List[Dict[str, Any]]:
+    totals = desk.jobs.totals([int(begin.timestamp() * 1000) for begin in begins])
+    return [_sum(begin, found) for begin, found in zip(begins, totals)]
 
 
 def _sum(begin: datetime, found: List[Totals]) -> Dict[str, Any]:

@@ -8,9 +8,7 @@ import pytest
 from fate_ext_plugin.admin.overview import SPANS
 from fate_ext_plugin.db.base import Store, date_of
 from fate_ext_plugin.db.feature_job import FeatureJob
-from fate_ext_plugin.feature.job import Jobs
-
-DAY_MS = 86_400_000
+from fate_ext_plugin.feature.job import Jobs, Totals
 
 
 def add(store: Store, number: int, when: datetime, status: str, **columns: Any) -> None:
@@ -26,25 +24,20 @@ def jobs(kind_store: Store) -> Jobs:
     return Jobs(kind_store)
 
 
-@pytest.mark.parametrize(("characters", "spans"), [(16, 4), (13, 3), (10, 2)])
-def test_sums_by_time_and_status(kind_store: Store, jobs: Jobs, characters: int, spans: int) -> None:
+def test_sums_by_time_and_status(kind_store: Store, jobs: Jobs) -> None:
     noon = datetime(2026, 11, 25, 12, 30)
     counted = dict(f_ids=10, f_matched=4, f_elapsed=2000)
     add(kind_store, 1, noon, "success", **counted)
     add(kind_store, 2, noon + timedelta(seconds=50), "success", f_ids=5, f_matched=5, f_elapsed=7000)
     add(kind_store, 3, noon + timedelta(minutes=5), "failed", f_elapsed=1000)
-    add(kind_store, 4, noon + timedelta(hours=2), "running")
+    add(kind_store, 4, noon + timedelta(hours=1), "running")
     add(kind_store, 5, noon + timedelta(days=1), "expired", **counted)
     add(kind_store, 6, noon - timedelta(seconds=1), "success", **counted)
-    found = jobs.totals(int(noon.timestamp() * 1000), characters)
-    assert len({totals.when for totals in found}) == spans
-    assert sum(totals.jobs for totals in found) == 5, "not what came before"
-    first = next(totals for totals in found if totals.status == "success")
-    assert first.when == "2026-11-25 12:30"[:characters]
-    assert (first.jobs, first.ids, first.matched) == (2, 15, 9)
-    assert (first.elapsed, first.ended, first.longest) == (9000, 2, 7000)
-    running = next(totals for totals in found if totals.status == "running")
-    assert (running.jobs, running.ids, running.ended, running.longest) == (1, 0, 0, 0)
+    begins = [int((noon + timedelta(hours=hours)).timestamp() * 1000) for hours in range(3)]
+    first, second, last = (sorted(found, key=lambda one: one.status) for found in jobs.totals(begins))
+    assert first == [Totals("failed", 1, 0, 0, 1000, 1, 1000), Totals("success", 2, 15, 9, 9000, 2, 7000)]
+    assert second == [Totals("running", 1, 0, 0, 0, 0, 0)], "from its begin on"
+    assert last == [Totals("expired", 1, 10, 4, 2000, 1, 2000)], "whatever came later"
 
 
 def test_bytes_of_results_that_are_still_there(kind_store: Store, jobs: Jobs) -> None:
