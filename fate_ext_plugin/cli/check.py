@@ -55,11 +55,16 @@ def disk(settings: Settings) -> str:
 
 def database(settings: Settings, conf: Path) -> str:
     from fate_ext_plugin.cli.database import not_made_yet, open_store
+    from fate_ext_plugin.db.migration import missing_steps
 
     if not_made_yet(settings, conf):
         return "SQLite in data_dir, made at the first start"
     store = open_store(conf)
     _asked(lambda: store.call(lambda: store.database.execute_sql("SELECT 1")))
+    missing = _asked(lambda: missing_steps(store))
+    if missing:
+        raise InvalidSettings(f"Its tables are of an older version: they lack {', '.join(missing)}. Restart the "
+                              "server, which brings them up to date.")
     longest = _url_column(store) if fate_base(conf) else None
     if longest is not None and longest < MAX_URL:
         raise InvalidSettings(f"The column f_url of t_service_registry_info holds {longest} characters; FATE Flow's "
@@ -88,6 +93,7 @@ def registry(settings: Settings, conf: ServiceConf) -> str:
 
 
 def clients(settings: Settings, conf: Path) -> str:
+    from fate_ext_plugin.auth.clients import ADMIN
     from fate_ext_plugin.cli.rooms import look_into_rooms
 
     rooms = _asked(lambda: look_into_rooms(settings, conf))
@@ -96,7 +102,9 @@ def clients(settings: Settings, conf: Path) -> str:
     now = now_ms()
     found = rooms.clients.all().values()
     shut = sum(not client.usable(now) for client in found)
-    return f"{len(found)}" + (f", {shut} of them disabled or expired" if shut else "")
+    admins = any(client.usable(now) and client.role == ADMIN for client in found)
+    return f"{len(found)}" + (f", {shut} of them disabled or expired" if shut else "") + (
+        "" if admins else "; none has the role admin, so nothing is administered over REST")
 
 
 def keys(settings: Settings, conf: Path) -> str:

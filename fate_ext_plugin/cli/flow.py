@@ -76,11 +76,11 @@ class _Stay(HTTPRedirectHandler):
 
 def exchange(
     method: str, url: str, body: Any = None, headers: Optional[Mapping[str, str]] = None, follow: bool = True,
-    most: int = MAX_ANSWER_BYTES,
+    most: int = MAX_ANSWER_BYTES, seconds: float = TIMEOUT_SECONDS,
 ) -> Answer:
     """Send ``body`` as JSON, and take whatever comes, but no more than ``most`` bytes.
 
-    :param follow: whether to go where the answer redirects to.
+    :param follow: whether to go where the answer redirects to. :param seconds: how long to wait for it.
     :raises Unreachable: nothing does; the message is the bare reason.
     """
     data = None if body is None else json.dumps(body).encode("utf-8")
@@ -88,7 +88,7 @@ def exchange(
     started = time.time()
     try:
         try:
-            response: Any = build_opener(*([] if follow else [_Stay()])).open(request, timeout=TIMEOUT_SECONDS)
+            response: Any = build_opener(*([] if follow else [_Stay()])).open(request, timeout=seconds)
         except HTTPError as error:
             response = error
         with response:

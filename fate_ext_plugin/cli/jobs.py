@@ -1,7 +1,7 @@
 """``fate-ext jobs``: look at feature jobs, cancel and delete them."""
 import sys
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 import click
 
@@ -52,18 +52,21 @@ def show(site: Administration, as_json: bool, follow: bool, job_id: str) -> None
 
 def _followed(site: Administration, job_id: str) -> Dict[str, Any]:
     job: Dict[str, Any] = site.perform("jobs.show", job_id=job_id)
-    # At a terminal only: a bar in a script's log is noise.
-    bar: Optional[Any] = None
-    if sys.stderr.isatty():
-        bar = click.progressbar(length=100, label=job_id[:8], file=sys.stderr)
-        bar.render_progress()
-    while job["status"] in ACTIVE:
-        time.sleep(FOLLOW_SECONDS)
-        job = site.perform("jobs.show", job_id=job_id)
-        if bar is not None:
+    if not sys.stderr.isatty():  # a bar in a script's log is noise
+        while job["status"] in ACTIVE:
+            job = _later(site, job_id)
+        return job
+    with click.progressbar(length=100, label=job_id[:8], file=sys.stderr) as bar:
+        while job["status"] in ACTIVE:
             bar.update(max(0, job["progress"] - bar.pos))
-    if bar is not None:
-        bar.render_finish()
+            job = _later(site, job_id)
+        bar.update(max(0, job["progress"] - bar.pos))
+    return job
+
+
+def _later(site: Administration, job_id: str) -> Dict[str, Any]:
+    time.sleep(FOLLOW_SECONDS)
+    job: Dict[str, Any] = site.perform("jobs.show", job_id=job_id)
     return job
 
 

@@ -17,6 +17,8 @@ from fate_ext_plugin.harmless import harmless
 from fate_ext_plugin.private_file import require_private
 
 MAX_ANSWER_BYTES = 2**26
+# A test of a view takes up to 30 seconds.
+ANSWER_SECONDS = 60.0
 SECRET = "FATE_EXT_APP_SECRET"
 _name = re.compile("[A-Za-z0-9._~:-]+")
 
@@ -51,7 +53,8 @@ class Remote(Administration):
         headers = {"TIMESTAMP": stamp["timestamp"], "NONCE": stamp["nonce"], "APP-KEY": self._app_key,
                    "SIGNATURE": signature}
         try:
-            return exchange(method, self._url + target, body, headers, follow=False, most=MAX_ANSWER_BYTES)
+            return exchange(method, self._url + target, body, headers, follow=False, most=MAX_ANSWER_BYTES,
+                            seconds=ANSWER_SECONDS)
         except Unreachable as error:
             raise Unreachable(f"{self._url} can't be reached: {error.message}.") from None
 

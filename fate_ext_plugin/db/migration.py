@@ -88,6 +88,18 @@ def migrate(store: Store) -> None:
             time.sleep(random.uniform(0.1, 0.5))
 
 
+def missing_steps(store: Store) -> List[str]:
+    """Names of the steps that the tables have yet to take; none where there are no tables at all."""
+    store.bind(MODELS)
+
+    def missing() -> List[str]:
+        if not Migration.table_exists():
+            return []
+        done = {row.f_number for row in Migration.select(Migration.f_number)}
+        return [step.__name__ for number, step in enumerate(STEPS, start=1) if number not in done]
+    return store.call(missing)
+
+
 def _take_steps() -> None:
     Migration.create_table(safe=True)
     done = {row.f_number for row in Migration.select(Migration.f_number)}

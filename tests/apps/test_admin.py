@@ -19,15 +19,15 @@ from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.schema.admin import SettingsAnswer
 from fate_ext_plugin.settings import AuthenticationSettings, PermissionSettings, Settings
 from tests.auth.conftest import vectors
-from tests.conftest import credit_view
+from tests.conftest import MakeSite, credit_view
 from tests.support.admin import PREFIX, Admin, refused
 from tests.support.api_reader import ApiReader
 from tests.support.site import Site, wait_until
+from tests.support.slow_source import install_slow_source, slow_view, wait_started
 from tests.support.wire import exchange
 
 # A stock fate-client's, as it is when its site has the plugin: without a role.
 PLAIN = "fate-client"
-NOBODY = Path("/nowhere")
 
 
 def table(site: Site) -> Tuple[Clients, SiteKeys]:
@@ -108,8 +108,8 @@ class TestJobs:
                              ({"until": "2026-01-01"}, 0), ({"since": "2026-01-01"}, 3), ({"view": "none-such"}, 0)):
             assert admin.get("/jobs", fate_job_id="20990101", **terms)["count"] == count
 
-    def test_cancel_and_delete(self, admin: Admin, site: Site) -> None:
-        """A job that waits is canceled, and its FATE job told why; one that ended is deleted with its result."""
+    def test_one_that_ended_is_deleted(self, admin: Admin, site: Site) -> None:
+        """With its result; it is canceled no more."""
         reader = ApiReader(site)
         job_id = reader.job(["u1"], view="credit")
         reader.status(job_id)
@@ -119,6 +119,23 @@ class TestJobs:
         refused(admin.ask("GET", f"/jobs/{job_id}"), 404, "There is no feature job")
         refused(admin.ask("DELETE", f"/jobs/{job_id}"), 404)
         assert reader.status(job_id)["status"] == "unknown" and not [name for name in site.files() if job_id in name]
+
+    def test_one_that_runs_is_canceled_and_its_fate_job_told_why(self, make_site: MakeSite, tmp_path: Path) -> None:
+        site = install_slow_source(make_site({"authentication": {}}, folder="slow", start=False))
+        site.data_dir.mkdir(mode=0o700)
+        clients, _ = table(site)
+        admin = Admin(f"http://127.0.0.1:{site.port}", "ops", clients.add("ops", "Operator", role="admin"))
+        site.write_settings(views={"slow": slow_view(tmp_path)})
+        site.start()
+        reader = ApiReader(site)
+        job_id = reader.job(["u1"], do="wait")
+        wait_started(tmp_path, "u1")
+        refused(admin.ask("DELETE", f"/jobs/{job_id}"), 409, "The job is running; cancel it first.")
+        assert admin.get("/health")["running_jobs"] == 1
+        assert admin.done("POST", f"/jobs/{job_id}/cancel")["status"] == "canceled"
+        assert reader.status(job_id)["message"] == "The job was canceled by an operator of this site."
+        assert [job["job_id"] for job in admin.get("/jobs", status="canceled")["jobs"]] == [job_id]
+        assert admin.done("DELETE", f"/jobs/{job_id}")["status"] == "canceled"
 
     @pytest.mark.parametrize(("query", "says"), [
         ({"page": "0"}, "jobs.page: "), ({"page": "x"}, "jobs.page: Not a valid integer"), ({"page": "-1"}, "jobs."),

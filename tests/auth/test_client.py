@@ -424,5 +424,5 @@ def test_unicode_in_every_field_is_refused_never_an_exception(
 def test_the_trail_says_who_what_from_where_and_never_a_secret() -> None:
     checker = Checker()
     checker.check(checker.request(full_path="/v1/job/query?token=hidden"))
-    assert checker.trail.entries == [("client", True, KEY, "POST /v1/job/query", HOME, "ok")]
+    assert checker.trail.entries == [("client", True, KEY, "POST /v1/job/query", HOME, "ok", None)]
     assert SECRET not in json.dumps(checker.trail.entries, default=str)

@@ -326,7 +326,7 @@ def test_a_key_that_ends_or_is_removed_during_use(federation: Federation, store:
     signature = federation.guest.sign("9999", BODY)
     federation.host.check("7777", signature, BODY)
     federation.host.check("6666", signature, BODY)
-    another.remove("6666", "SHA256:" + fingerprint[:8])
+    another.remove("6666", fingerprint)
     federation.keys._cached.forget()
     federation.refuses("6666", signature, BODY, "unknown party")
     federation.clock.now += 100

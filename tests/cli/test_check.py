@@ -9,8 +9,10 @@ from Crypto.PublicKey import RSA
 
 from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.cli import main
+from fate_ext_plugin.cli.database import open_store
 from fate_ext_plugin.cli.rooms import Rooms, open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
+from fate_ext_plugin.db.migration import Migration, migrate
 from tests.auth.conftest import vectors
 from tests.conftest import MakeSite, credit_view
 from tests.support.site import Site, free_port, wait_until
@@ -85,11 +87,26 @@ def test_every_problem_is_told_in_one_run(check: Check, site: Site, tmp_path: Pa
     assert "ok      view credit: 3 columns" in lines
 
 
+def test_tables_of_an_older_version(check: Check, site: Site) -> None:
+    site.data_dir.mkdir()
+    store = open_store(site.conf)
+    migrate(store)
+    store.call(lambda: Migration.delete().where(Migration.f_name == "add_client_role").execute())
+    status, lines = check()
+    assert status == 1
+    assert problems(lines) == [
+        "PROBLEM database: Its tables are of an older version: they lack add_client_role. Restart the server, which "
+        "brings them up to date."]
+
+
 def test_a_disk_with_too_little_space(check: Check, site: Site) -> None:
     site.write_settings(min_free_bytes=2**60)
     status, lines = check()
     assert status == 1
     assert "min_free_bytes" in problems(lines)[0]
+
+
+NO_ADMIN = "; none has the role admin, so nothing is administered over REST"
 
 
 class TestColumns:
@@ -186,15 +203,17 @@ class TestAuthentication:
 
     def test_clients_may_come_before_the_first_start(self, site: Site, said: Callable[[], List[str]]) -> None:
         open_rooms(site.conf).clients.add("etl", "Nightly ETL")
-        assert said() == ["ok      clients: 1", "ok      keys: none yet; the first start makes ours"]
+        assert said() == [f"ok      clients: 1{NO_ADMIN}", "ok      keys: none yet; the first start makes ours"]
 
     def test_all_is_well(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
-        assert said() == ["ok      clients: 1", "ok      keys: party 9999 can sign; 0 partner(s)"]
+        assert said() == [f"ok      clients: 1{NO_ADMIN}", "ok      keys: party 9999 can sign; 0 partner(s)"]
         rooms.clients.add("off", "Switched off")
         rooms.clients.enable("off", False)
         rooms.keys.add_public("10000", vectors("1.11.2")["public_key"], valid_until=now_ms() - 1)
-        assert said() == ["ok      clients: 2, 1 of them disabled or expired",
+        assert said() == [f"ok      clients: 2, 1 of them disabled or expired{NO_ADMIN}",
                           "ok      keys: party 9999 can sign; 1 partner(s), 1 of them without a valid key"]
+        rooms.clients.add("ops", "Operator", role="admin")
+        assert said()[0] == "ok      clients: 3, 1 of them disabled or expired"
 
     def test_another_master_key(self, rooms: Rooms, site: Site, said: Callable[[], List[str]]) -> None:
         key = site.data_dir / "master_key"
