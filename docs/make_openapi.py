@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Tuple, Type
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 
 from fate_ext_plugin import __version__
 from fate_ext_plugin.admin import ADMIN_PREFIX
@@ -39,12 +39,18 @@ Plain = Dict[str, Any]
 class SignatureRequest(Schema):
     """What the view itself reads without a schema, as it has nothing to check but that there is a body."""
 
+    class Meta:
+        unknown = EXCLUDE
+
     party_id = fields.Raw(allow_none=True)
     body = fields.Raw(required=True, allow_none=True)
 
 
 class SiteAuthenticationRequest(Schema):
     """Likewise."""
+
+    class Meta:
+        unknown = EXCLUDE
 
     src_party_id = fields.Raw(allow_none=True)
     site_signature = fields.Raw(allow_none=True)

@@ -11,8 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Deque, Dict, Mapping, Optional, Tuple
 
+from fate_ext_plugin.tally import SAVE_SECONDS, Tally
+
 logger = logging.getLogger(__name__)
-ALLOWED, REFUSED = "allowed.jsonl", "refused.jsonl"
+ALLOWED, REFUSED, COUNTS = "allowed.jsonl", "refused.jsonl", "counts.json"
 FILE_BYTES = 10 * 2**20
 FILES = 5
 MAX_TEXT = 200
@@ -35,6 +37,8 @@ class AuditTrail:
         self._refused = _File(folder / REFUSED, file_bytes)
         self._waiting: Deque[Tuple[str, bool, bytes]] = deque()
         self._decisions: Dict[Tuple[str, bool], int] = {}
+        #: counts by time
+        self.tally = Tally(folder / COUNTS)
         self._wake = threading.Event()
         self._writing = threading.Lock()
         self._thread: Optional[threading.Thread] = None
@@ -75,6 +79,7 @@ class AuditTrail:
                 decisions = [self._waiting.popleft() for _ in range(min(len(self._waiting), LINES_AT_ONCE))]
                 for check, allowed, _ in decisions:  # counted here: in write(), each request would pay for it
                     self._decisions[check, allowed] = self._decisions.get((check, allowed), 0) + 1
+                self.tally.add(self._clock(), ((check, allowed) for check, allowed, _ in decisions))
                 self._allowed.append(b"".join(line for _, allowed, line in decisions if allowed))
                 self._refused.append(b"".join(line for _, allowed, line in decisions if not allowed))
 
@@ -83,14 +88,21 @@ class AuditTrail:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write, name="fate-ext-audit", daemon=True)
                 self._thread.start()
-                atexit.register(self.flush)
+                atexit.register(self._end)
 
     def _write(self) -> None:
         while True:
-            self._wake.wait()
-            time.sleep(GATHER_SECONDS)  # what comes meanwhile is written with it
-            self._wake.clear()
-            self.flush()
+            if self._wake.wait(SAVE_SECONDS if self.tally.changed else None):
+                time.sleep(GATHER_SECONDS)  # what comes meanwhile is written with it
+                self._wake.clear()
+                self.flush()
+            if self.tally.due(self._clock()):
+                self.tally.save(self._clock())
+
+    def _end(self) -> None:
+        self.flush()
+        if self.tally.changed:
+            self.tally.save(self._clock())
 
 
 class _File:

@@ -133,13 +133,21 @@ class InvalidKey(ExtError):
 
 
 class UnknownKey(InvalidKey):
-    """A key or client that is not there."""
+    """A key or client that is not there.
+
+    Cure: look at the list
+    Seen: administration, the console; commands `client` and `key`
+    """
 
     status, code = 404, 40404
 
 
 class KeyTaken(InvalidKey):
-    """There is one of that name already, or it is not for this door to change."""
+    """There is one of that name already, or it is not for this client to change.
+
+    Cure: the message says which; take another name, or another client
+    Seen: administration, the console; commands `client` and `key`
+    """
 
     status, code = 409, 40902
 
@@ -165,11 +173,21 @@ class InvalidGrant(ExtError):
 
 
 class UnknownGrant(InvalidGrant):
+    """There is no grant of that name.
+
+    Cure: look at the list
+    Seen: administration, the console; command `grant`
+    """
+
     status, code = 404, 40405
 
 
 class GrantTaken(InvalidGrant):
-    """There is one of that name already."""
+    """There is a grant of that name already.
+
+    Cure: take another name, or remove that one first
+    Seen: administration, the console; command `grant`
+    """
 
     status, code = 409, 40903
 
@@ -186,10 +204,25 @@ class Forbidden(ExtError):
 
 
 class RoleMissing(ExtError):
-    """A client is who it says, but its role does not allow this; ``reason``, a few words, is for the audit trail."""
+    """A client is who it says, but its role does not allow this; ``reason``, a few words, is for the audit trail.
+
+    Cure: use a client with the role `admin`, or `viewer` where nothing is changed (`fate-ext client add --role`)
+    Seen: administration, the console
+    """
 
     status, code = 403, 40304
     reason = "no such role"
+
+
+class StaleForm(ExtError):
+    """A form that this server did not give out to this browser, or did before it restarted.
+
+    Cure: load the page again, and send it once more
+    Seen: the console
+    """
+
+    status, code = 403, 40305
+    reason = "no form of ours"
 
 
 class NoSuchPath(ExtError):
@@ -223,11 +256,21 @@ class NoData(ExtError):
 
 
 class UnknownView(ExtError):
+    """There is no view of that name.
+
+    Cure: the message lists those there are
+    Seen: administration, the console; command `views`
+    """
+
     status, code = 404, 40406
 
 
 class NotSetUp(ExtError):
-    """What is asked for belongs to a service that this site has not set up."""
+    """What is asked for belongs to a service that this site has not set up.
+
+    Cure: the message names the section that is missing in the settings
+    Seen: administration, the console
+    """
 
     status, code = 404, 40407
 
@@ -263,13 +306,21 @@ class ResultNotReady(ExtError):
 
 
 class WrongJobState(ExtError):
-    """The job has ended where it must not have, or has not where it must."""
+    """The job has ended where it must not have, or has not where it must.
+
+    Cure: look at its status: only a waiting or running job can be canceled, only one that has ended deleted
+    Seen: administration, the console; command `jobs`
+    """
 
     status, code = 409, 40904
 
 
 class JobFailed(ExtError):
-    """A test of a view ended with what a job would fail with."""
+    """A test of a view ended with what a job would fail with.
+
+    Cure: the message says what
+    Seen: administration, the console; command `views`
+    """
 
     status, code = 422, 42202
 

@@ -32,6 +32,10 @@ class Fence:
         self._proxies = tuple(proxies)
         self._tokens: Dict[str, str] = {}
 
+    def key_for(self, purpose: str) -> bytes:
+        """A key of its own for something that is signed: 32 bytes, always the same."""
+        return hmac.new(self._secret, b"key for " + purpose.encode("ascii"), hashlib.sha256).digest()
+
     def token(self, service: str) -> str:
         """The capability token of a service: 22 characters, 128 bits."""
         token = self._tokens.get(service)
@@ -60,6 +64,11 @@ class Fence:
 
         :raises Forbidden: likewise."""
         return self._require_near(service, peer, forwarded, self._allowed)
+
+    def trusts(self, peer: Optional[str]) -> bool:
+        """Whether what the other end of a connection says of how it was called is believed."""
+        address = _address(peer)
+        return address is not None and _in(address, self._proxies)
 
     def check_probe(self, service: str, peer: Optional[str], forwarded: Sequence[str]) -> None:
         """Let a load balancer ask how we are: it has no token, and may be the trusted proxy itself.

@@ -11,6 +11,7 @@ from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.admin_app import add_admin_services
 from fate_ext_plugin.apps.authentication_app import add_authentication_services
+from fate_ext_plugin.apps.console_app import add_console
 from fate_ext_plugin.apps.feature_app import add_feature_services
 from fate_ext_plugin.apps.monitoring_app import add_metrics, add_openapi, add_probes
 from fate_ext_plugin.apps.permission_app import add_permission_service
@@ -90,7 +91,9 @@ class Plugin:
         if self.permission:
             add_permission_service(door, self.permission)
         if self.authentication:
-            add_admin_services(door, self._desk(self.authentication))
+            desk = self._desk(self.authentication)
+            add_admin_services(door, desk)
+            add_console(door, desk, self.fence.key_for("console"))
         return door.manager
 
     def _desk(self, authentication: Authentication) -> Desk:

@@ -69,6 +69,20 @@ class Door:
         others = [method for method in METHODS if method not in methods]
         self.manager.add_url_rule(rule, f"{endpoint} others", view, methods=others, provide_automatic_options=False)
 
+    def add_pages(self, view: Callable[..., Response]) -> None:
+        """Serve all under ``/v1/ext/console``. ``view`` gets the path behind it, asks :meth:`caller` first, and answers
+        its own errors: with pages, not JSON."""
+        for rule in ("", "/", "/<path:path>"):
+            self.manager.add_url_rule(f"/console{rule}", "console", view, methods=METHODS,
+                                      provide_automatic_options=False)
+
+    def is_https(self) -> bool:
+        """Whether the caller's browser speaks https, to us or to a trusted proxy."""
+        current = current_request()
+        if not self._fence.trusts(current.remote_addr):
+            return current.is_secure
+        return current.headers.get("X-Forwarded-Proto", current.scheme).rpartition(",")[2].strip() == "https"
+
     def caller(self, service: str) -> Address:
         """:raises Forbidden: the request comes from no allowed network."""
         return self._fence.check_network(service, request.remote_addr, request.headers.getlist("X-Forwarded-For"))

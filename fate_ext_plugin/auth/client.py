@@ -5,7 +5,7 @@ from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 from zlib import crc32
 
 from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.auth.clients import Client, Clients
+from fate_ext_plugin.auth.clients import ROLES, Client, Clients
 from fate_ext_plugin.auth.replay import Nonces
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
 from fate_ext_plugin.auth.throttle import Throttle
@@ -19,6 +19,8 @@ MAX_KEYS_TRIED = 500
 MAX_BYTES_TRIED = 64 * 2**20
 # Of app keys, known or not, a guesser's failures are counted under so many.
 KEY_BUCKETS = 256
+# What two secrets sign, to see whether they are the same.
+SIGN_IN = b"fate_ext_plugin console: sign in"
 # The same answer to a wrong signature and to an unknown key: a stranger learns neither.
 WRONG = "The signature is wrong, or the app key is unknown."
 
@@ -53,15 +55,62 @@ class ClientAuthentication:
             who = request.headers.get("app-key")
             client = self._authenticate(request)
             who = client.app_key
-            _authorize(client, request)
-            if roles is not None and client.role not in roles:
-                raise RoleMissing(
-                    f"This needs a client with the role {' or '.join(roles)}; see `fate-ext client add --role`.")
+            authorize(client, request, roles)
         except Exception as error:
             self._note(check, False, who, request, getattr(error, "reason", "error"))
             raise
         self._note(check, True, who, request, "ok", noted())
         return client
+
+    def sign_in(self, request: ClientRequest, secret: str) -> Client:
+        """Let a person in at the console, who says a client's secret instead of signing with it.
+
+        :param request: its header ``app-key`` says which client; ``address`` must be known.
+        :raises Unauthenticated, RoleMissing: as :meth:`check`, with the same pauses after failures.
+        """
+        app_key = request.headers["app-key"]
+        # People type a secret where an app key belongs, and the trail never holds one.
+        who = app_key if self._clients.get(app_key) else None
+        try:
+            client = self._knows_secret(request, secret)
+            if not client.may_come_from(request.address):
+                raise Unauthenticated("This client may not call from this address.", "forbidden address")
+            _require_role(client, ROLES)
+        except Exception as error:
+            self._note(ADMIN_CHECK, False, who, request, getattr(error, "reason", "error"))
+            raise
+        self._note(ADMIN_CHECK, True, who, request, "signed in")
+        return client
+
+    def _knows_secret(self, request: ClientRequest, secret: str) -> Client:
+        guess, now = _guess(request), int(self._clock() * 1000)
+        self._throttle.check(guess)
+        client = self._clients.get(request.headers["app-key"])
+        asked = client or self._nobody
+        # Compared as signatures are: in a time that tells nothing.
+        knows = asked.accepts(SIGN_IN, Signer(secret, asked.algorithm).sign(SIGN_IN), now)
+        if client is None or not knows:
+            self._throttle.failed(guess)
+            raise Unauthenticated(
+                "The app key or the secret is wrong.", "wrong secret" if client else "unknown app key")
+        self._throttle.succeeded(guess)
+        if not client.usable(now):
+            raise Unauthenticated("The client is disabled or has expired.", "disabled client")
+        return client
+
+    def signed_in(self, app_key: str) -> Optional[Client]:
+        """The client as it is now; None where it may be at the console no more."""
+        client = self._clients.get(app_key)
+        if client is None or client.role not in ROLES or not client.usable(int(self._clock() * 1000)):
+            return None
+        return client
+
+    def note(
+        self, request: ClientRequest, allowed: bool, who: Optional[str], reason: str,
+        noted: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        """Put what was done at the console, or refused there, into the audit trail."""
+        self._note(ADMIN_CHECK, allowed, who, request, reason, noted)
 
     def require_usable(self) -> None:
         """:raises ExtError: the clients can't be read."""
@@ -128,13 +177,23 @@ class ClientAuthentication:
         return timestamp, clients
 
 
-def _authorize(client: Client, request: ClientRequest) -> None:
+def authorize(client: Client, request: ClientRequest, roles: Optional[Sequence[str]] = None) -> None:
+    """:param roles: one of which the client must have; None: none is needed.
+    :raises Unauthenticated, RoleMissing: it is who it says, but may not do this."""
     if not client.may_come_from(request.address):
         raise Unauthenticated("This client may not call from this address.", "forbidden address")
     if not client.may_use(request.method):
         raise Unauthenticated("This client may not use this method.", "forbidden method")
     if not client.may_call(request.path):
         raise Unauthenticated("This client may not call this path.", "forbidden path")
+    if roles is not None:
+        _require_role(client, roles)
+
+
+def _require_role(client: Client, roles: Sequence[str]) -> None:
+    if client.role not in roles:
+        raise RoleMissing(
+            f"This needs a client with the role {' or '.join(roles)}; see `fate-ext client add --role`.")
 
 
 def _seconds(timestamp: str) -> float:

@@ -10,7 +10,7 @@ server which was taken for dead and comes back changes nothing any more.
 """
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Set
+from typing import Any, Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set
 
 from peewee import fn
 
@@ -59,6 +59,20 @@ class Job:
     def elapsed_ms(self) -> int:
         """From acceptance to the end, or to now."""
         return (self.end_time or now_ms()) - self.create_time
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of jobs with one status, accepted in one span of time: how many, their IDs, and of ``ended`` ones how long they
+    took from then to their end, in ms."""
+
+    status: str
+    jobs: int
+    ids: int
+    matched: int
+    elapsed: int
+    ended: int
+    longest: int
 
 
 @dataclass(frozen=True)
@@ -127,6 +141,28 @@ class Jobs:
         found: Dict[str, int] = dict.fromkeys(STATUSES, 0)
         found.update(self._store.call(lambda: dict(query.tuples().execute())))
         return found
+
+    def totals(self, begins: Sequence[int]) -> List[List[Totals]]:
+        """For each span of time, sums over the jobs accepted in it, one for each status that there is.
+
+        A query a span: a single one would sort all jobs, which takes twice as long, and no function of time, nor a
+        division, is the same in all databases.
+
+        :param begins: of the spans, in order, ms since 1970; each ends where the next begins, the last never.
+        """
+        job = FeatureJob
+        sums = job.select(
+            job.f_status, fn.COUNT(job.f_job_id), fn.SUM(job.f_ids), fn.SUM(job.f_matched), fn.SUM(job.f_elapsed),
+            fn.COUNT(job.f_elapsed), fn.MAX(job.f_elapsed)).group_by(job.f_status)
+        ends = [*begins[1:], None]
+        rows: List[List[Any]] = self._store.call(lambda: [
+            list(JobFilter(since=since, until=until).of(sums).tuples()) for since, until in zip(begins, ends)])
+        return [[Totals(status, *(int(value or 0) for value in values)) for status, *values in span] for span in rows]
+
+    def result_bytes(self) -> int:
+        """Of all results that can still be downloaded."""
+        query = FeatureJob.select(fn.SUM(FeatureJob.f_result_bytes)).where(FeatureJob.f_status == SUCCESS)
+        return int(self._store.call(query.scalar) or 0)
 
     def longest_wait(self, owner: str) -> float:
         """For how many seconds the oldest waiting job of this owner waits; 0 where none does."""

@@ -24,6 +24,7 @@ from fate_ext_plugin.schema.settings import NAME, Boolean, Integer, Scalar
 
 STATUSES = ("waiting", "running", "success", "failed", "canceled", "expired")
 CHECKS = ("client", "site", "signature", "permission", "admin")
+SPANS = ("hour", "day", "week", "month")
 MAX_PAGE = 1000
 DAY_MS = 86_400_000
 NAMES = validate.Length(max=100)
@@ -69,6 +70,10 @@ class Page(CalendarSchema):
 class Span(CalendarSchema):
     since = MachineWhen()
     until = MachineWhen()
+
+
+class OverviewQuery(CalendarSchema):
+    span = fields.String(load_default="day", validate=one_of(SPANS))
 
 
 class JobsQuery(Page, Span):
@@ -354,6 +359,45 @@ class AuditAnswer(Schema):
 
     decisions = fields.List(fields.Nested(EntryAnswer))
     cursor = fields.String(allow_none=True)
+
+
+class JobTimes(Schema):
+    """Of jobs that were accepted in one span of time, which begins at ``time``. ``statuses``: how many have each now;
+    seconds from acceptance to the end, null where none has ended."""
+
+    time = fields.String()
+    statuses = fields.Dict(fields.String(), fields.Integer())
+    ids = fields.Integer()
+    matched = fields.Integer()
+    mean_seconds = fields.Float(allow_none=True)
+    longest_seconds = fields.Float(allow_none=True)
+
+
+class DecisionTimes(Schema):
+    """Of one span of time: how many each check allowed and refused."""
+
+    time = fields.String()
+    allowed = fields.Dict(fields.String(), fields.Integer())
+    refused = fields.Dict(fields.String(), fields.Integer())
+
+
+class DiskAnswer(Schema):
+    """In bytes: of the disk that holds data_dir, and of results that can still be downloaded."""
+
+    total = fields.Integer()
+    used = fields.Integer()
+    free = fields.Integer()
+    min_free = fields.Integer()
+    results = fields.Integer()
+
+
+class OverviewAnswer(Schema):
+    """What happened in a span of time until now, by this server's clock; ``decisions`` are this server's own."""
+
+    span = fields.String()
+    jobs = fields.List(fields.Nested(JobTimes))
+    decisions = fields.List(fields.Nested(DecisionTimes))
+    disk = fields.Nested(DiskAnswer)
 
 
 class AuthenticationAnswer(Schema):

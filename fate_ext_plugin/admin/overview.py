@@ -1,0 +1,86 @@
+"""What happened of late, in sums: jobs, decisions, and the disk."""
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Dict, List
+
+from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.operation import Call, look
+from fate_ext_plugin.feature.job import STATUSES, Totals
+from fate_ext_plugin.schema import admin as schemas
+from fate_ext_plugin.tally import HOUR, MINUTE
+
+
+@dataclass(frozen=True)
+class Span:
+    """``spans`` of ``length`` until now; ``counted``: s, for which decisions are counted."""
+
+    spans: int
+    length: timedelta
+    counted: int
+
+    def begin(self, when: datetime) -> datetime:
+        """Of the span that ``when`` is in: minutes by twos, hours, quarters of days, or days."""
+        midnight = when.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight + (when - midnight) // self.length * self.length
+
+    def all(self, now: datetime) -> List[datetime]:
+        last = self.begin(now)
+        return [last - number * self.length for number in reversed(range(self.spans))]
+
+
+SPANS = {
+    "hour": Span(30, timedelta(minutes=2), MINUTE),
+    "day": Span(24, timedelta(hours=1), HOUR),
+    "week": Span(28, timedelta(hours=6), HOUR),
+    "month": Span(30, timedelta(days=1), HOUR),
+}
+_FORM = "%Y-%m-%d %H:%M"
+
+
+def show_overview(desk: Desk, call: Call) -> Dict[str, Any]:
+    name = call.said["span"]
+    span = SPANS[name]
+    begins = span.all(datetime.now())
+    disk = shutil.disk_usage(desk.settings.data_dir)
+    return {
+        "span": name, "jobs": _jobs(desk, begins), "decisions": _decisions(desk, span, begins),
+        "disk": {"total": disk.total, "used": disk.used, "free": disk.free, "min_free": desk.settings.min_free_bytes,
+                 "results": desk.jobs.result_bytes()}}
+
+
+def _jobs(desk: Desk, begins: List[datetime]) -> List[Dict[str, Any]]:
+    totals = desk.jobs.totals([int(begin.timestamp() * 1000) for begin in begins])
+    return [_sum(begin, found) for begin, found in zip(begins, totals)]
+
+
+def _sum(begin: datetime, found: List[Totals]) -> Dict[str, Any]:
+    ended = sum(totals.ended for totals in found)
+    return {
+        "time": begin.strftime(_FORM),
+        "statuses": {status: sum(totals.jobs for totals in found if totals.status == status) for status in STATUSES},
+        "ids": sum(totals.ids for totals in found), "matched": sum(totals.matched for totals in found),
+        "mean_seconds": sum(totals.elapsed for totals in found) / ended / 1000 if ended else None,
+        "longest_seconds": max(totals.longest for totals in found) / 1000 if ended else None}
+
+
+def _decisions(desk: Desk, span: Span, begins: List[datetime]) -> List[Dict[str, Any]]:
+    trails = [desk.authentication.audit]
+    if desk.set_up_permission and desk.set_up_permission.audit:
+        trails.append(desk.set_up_permission.audit)
+    counts = {begin: {True: dict.fromkeys(schemas.CHECKS, 0), False: dict.fromkeys(schemas.CHECKS, 0)}
+              for begin in begins}
+    for trail in trails:
+        for start, decided in trail.tally.since(begins[0].timestamp(), span.counted):
+            found = counts.get(span.begin(datetime.fromtimestamp(start)))
+            if found is not None:
+                for (check, allowed), count in decided.items():
+                    found[allowed][check] = found[allowed].get(check, 0) + count
+    return [{"time": begin.strftime(_FORM), "allowed": found[True], "refused": found[False]}
+            for begin, found in counts.items()]
+
+
+OPERATIONS = [
+    look("overview.show", "/overview", show_overview, schemas.OverviewAnswer,
+         "Show jobs and decisions over time, and the disk", schemas.OverviewQuery),
+]

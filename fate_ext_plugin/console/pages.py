@@ -1,0 +1,137 @@
+"""The pages, and what their forms do: each an operation of :mod:`fate_ext_plugin.admin`."""
+import json
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Optional
+
+from werkzeug.routing import Map, Rule
+
+from fate_ext_plugin.auth.keys import ENVELOPES
+from fate_ext_plugin.auth.scheme import ALGORITHMS
+from fate_ext_plugin.console.charts import charts
+from fate_ext_plugin.console.form import Form
+from fate_ext_plugin.console.visit import Visit
+from fate_ext_plugin.errors import UnknownKey
+from fate_ext_plugin.feature.job import ACTIVE, STATUSES
+from fate_ext_plugin.schema.admin import CHECKS, SPANS
+
+Context = Dict[str, Any]
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True)
+class Page:
+    """``show``: what its template is given; a form that could not be carried out, and what one that was gave, if any.
+    ``live``: seconds after which it asks again by itself."""
+
+    rule: str
+    name: str
+    section: str
+    show: Callable[[Visit, Form, Any], Context]
+    live: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a form does. Where it fails ``page`` is shown again, with what was typed.
+
+    ``then``: the page that follows where it does not; None: ``page`` itself, with the outcome.
+    """
+
+    rule: str
+    operation: str
+    page: Page
+    then: Optional[str] = None
+
+
+def overview(visit: Visit, form: Form, outcome: Any) -> Context:
+    found, asked = visit.search("overview.show", {})
+    return {"overview": found, "charts": charts(found) if found else [], "span": found.get("span"), "spans": SPANS,
+            "asked": asked, "health": visit.look("health.show")}
+
+
+def jobs(visit: Visit, form: Form, outcome: Any) -> Context:
+    found, asked = visit.search("jobs.list", {"jobs": [], "count": 0, "page": 1, "page_size": PAGE_SIZE})
+    return {**found, "asked": asked, "statuses": STATUSES, "views": sorted(visit.desk.settings.views),
+            "active": sum(job["status"] in ACTIVE for job in found["jobs"])}
+
+
+def job(visit: Visit, form: Form, outcome: Any) -> Context:
+    found = visit.look("jobs.show", **visit.path)
+    return {"job": found, "active": found["status"] in ACTIVE, "request": json.dumps(
+        found["request"], ensure_ascii=False, indent=2)}
+
+
+def views(visit: Visit, form: Form, outcome: Any) -> Context:
+    return {**visit.look("views.list"), "sample": outcome, "tested": form.path.get("name")}
+
+
+def clients(visit: Visit, form: Form, outcome: Any) -> Context:
+    return {**visit.look("clients.list"), "algorithms": list(ALGORITHMS)}
+
+
+def keys(visit: Visit, form: Form, outcome: Any) -> Context:
+    own, why_none = [], None
+    try:
+        own = visit.look("keys.own")["keys"]
+    except UnknownKey as error:
+        why_none = error.message
+    return {**visit.look("keys.list"), **visit.look("policies.list"), "own": own, "why_none": why_none,
+            "envelopes": ENVELOPES}
+
+
+def grants(visit: Visit, form: Form, outcome: Any) -> Context:
+    found, asked = visit.search("grants.list", {"grants": [], "count": 0, "page": 1, "page_size": PAGE_SIZE})
+    return {**found, "asked": asked}
+
+
+def grant(visit: Visit, form: Form, outcome: Any) -> Context:
+    return {"grant": visit.look("grants.show", **visit.path)}
+
+
+def explain(visit: Visit, form: Form, outcome: Any) -> Context:
+    if visit.desk.set_up_permission is None:
+        visit.look("grants.list")  # says so
+    return {"decision": outcome}
+
+
+def audit(visit: Visit, form: Form, outcome: Any) -> Context:
+    found, asked = visit.search("audit.search", {"decisions": [], "cursor": None})
+    return {**found, "asked": asked, "checks": CHECKS}
+
+
+def site(visit: Visit, form: Form, outcome: Any) -> Context:
+    return {"settings": visit.look("settings.show"), "health": visit.look("health.show")}
+
+
+OVERVIEW = Page("/", "overview", "overview", overview, live=30)
+JOBS = Page("/jobs", "jobs", "jobs", jobs, live=2)
+JOB = Page("/jobs/<job_id>", "job", "jobs", job, live=2)
+VIEWS = Page("/views", "views", "views", views)
+CLIENTS = Page("/clients", "clients", "clients", clients)
+KEYS = Page("/keys", "keys", "keys", keys)
+GRANTS = Page("/grants", "grants", "grants", grants)
+GRANT = Page("/grants/<name>", "grant", "grants", grant)
+EXPLAIN = Page("/explain", "explain", "explain", explain)
+AUDIT = Page("/audit", "audit", "audit", audit)
+SITE = Page("/site", "site", "site", site)
+PAGES = [OVERVIEW, JOBS, JOB, VIEWS, CLIENTS, KEYS, GRANTS, GRANT, EXPLAIN, AUDIT, SITE]
+SECTIONS = [(page.section, page.rule[1:]) for page in PAGES if "<" not in page.rule]
+ACTIONS = [
+    Action("/jobs/<job_id>/cancel", "jobs.cancel", JOB, "jobs/{job_id}"),
+    Action("/jobs/<job_id>/delete", "jobs.delete", JOB, "jobs"),
+    Action("/views/<name>/test", "views.test", VIEWS),
+    Action("/clients", "clients.add", CLIENTS, "clients"),
+    Action("/clients/<app_key>/change", "clients.change", CLIENTS, "clients"),
+    Action("/clients/<app_key>/rotate", "clients.rotate", CLIENTS, "clients"),
+    Action("/clients/<app_key>/remove", "clients.remove", CLIENTS, "clients"),
+    Action("/keys", "keys.add", KEYS, "keys"),
+    Action("/keys/<party_id>/<fingerprint>/remove", "keys.remove", KEYS, "keys"),
+    Action("/policies/<party_id>/change", "policies.change", KEYS, "keys"),
+    Action("/grants", "grants.add", GRANTS, "grants"),
+    Action("/grants/<name>/remove", "grants.remove", GRANTS, "grants"),
+    Action("/explain", "grants.explain", EXPLAIN),
+]
+ROUTES = Map(
+    [*(Rule(page.rule, endpoint=page, methods=["GET"]) for page in PAGES),
+     *(Rule(action.rule, endpoint=action, methods=["POST"]) for action in ACTIONS)],
+    strict_slashes=False, merge_slashes=False)
