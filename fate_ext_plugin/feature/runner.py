@@ -182,13 +182,15 @@ class Runner:
             self._attempt(job, stop)
             self._tell_end(job.job_id)
         except DatabaseUnavailable:
-            # Its row still says running: once the database answers, _look_around lets it run again.
+            # Its row still says running: once the database answers, _look_around lets it run again. Who waits for it
+            # waits on.
             logger.error("job %s: its end could not be stored", job.job_id)
+        else:
+            self._board.announce([job.job_id])
         finally:
             with self._lock:
                 self._running.pop(job.job_id, None)
                 self._threads_of_jobs.pop(job.job_id, None)
-            self._board.announce([job.job_id])
             self._wake.set()
             logger.info("job %s: %.1f s", job.job_id, time.monotonic() - started)
 

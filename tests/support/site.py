@@ -1,4 +1,5 @@
 """A site of its own for a test: a folder with data and settings, and a real server process."""
+import json
 import os
 import signal
 import socket
@@ -50,6 +51,8 @@ class Site:
         self.process: Optional[subprocess.Popen] = None
         #: folders of packages that only this site's processes see
         self.pythonpath: List[Path] = []
+        #: constants of the server that are others here, by their full names
+        self.constants: Dict[str, Any] = {}
         self.write_settings()
 
     @property
@@ -65,16 +68,18 @@ class Site:
         self.conf.write_text(yaml.safe_dump({SECTION: self.section}), "utf-8")
 
     def start(self) -> "Site":
+        module = "tests.support.impatient" if self.constants else "fate_ext_plugin.cli"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fate_ext_plugin.cli", "serve", "--conf", str(self.conf)],
-                stdout=log, stderr=log, start_new_session=True, env=self.environment())
+                [sys.executable, "-m", module, "serve", "--conf", str(self.conf)], stdout=log, stderr=log,
+                start_new_session=True, env=self.environment())
         wait_until(self._answers, START_SECONDS, "the server to start; its log: " + str(self.log))
         return self
 
     def environment(self) -> Dict[str, str]:
         path = os.pathsep.join([*map(str, self.pythonpath), os.environ.get("PYTHONPATH", "")])
-        return dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=path, FATE_EXT_TEST_SITE=str(self.folder))
+        return dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=path, FATE_EXT_TEST_SITE=str(self.folder),
+                    FATE_EXT_TEST_CONSTANTS=json.dumps(self.constants))
 
     def _answers(self) -> bool:
         assert self.process and self.process.poll() is None, self.log.read_text("utf-8")
