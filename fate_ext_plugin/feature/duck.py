@@ -46,6 +46,8 @@ def connect(work: Workspace, keep_order: bool = False) -> "duckdb.DuckDBPyConnec
         **FETCHES_NOTHING,
     })
     connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+    # Not above: DuckDB 1.2 does not keep to it there.
+    connection.execute(f"SET max_temp_directory_size = '{work.scratch_bytes}B'")
     connection.execute("SET lock_configuration = true")
     return connection
 

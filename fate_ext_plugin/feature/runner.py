@@ -1,6 +1,5 @@
 """Runs waiting jobs, each in a child process, and keeps house."""
 import logging
-import os
 import threading
 import time
 from contextlib import suppress
@@ -13,7 +12,7 @@ from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.child import Child, Stopped
 from fate_ext_plugin.feature.job import MAX_ATTEMPTS, Job, Jobs
 from fate_ext_plugin.feature.source import Workspace
-from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.feature.storage import Storage, disk_errors
 from fate_ext_plugin.feature.view import View
 from fate_ext_plugin.feature.worker import Task
 
@@ -80,8 +79,10 @@ class Runner:
         self._wake.set()
 
     def warm_up(self) -> None:
-        """Start a child while the upload of its job still streams in: its start costs a fifth of a second."""
-        with self._lock:
+        """Start a child while the upload of its job still streams in: its start costs a fifth of a second.
+
+        Where that can't be done now, the job tries again."""
+        with self._lock, suppress(OSError):
             if self._spare is None and len(self._running) < self._concurrent:
                 self._spare = self._new_child()
 
@@ -220,16 +221,17 @@ class Runner:
         view = self._views.get(job.view)
         if view is None:
             raise WorkerError(f"The view {job.view!r} is no longer configured.")
-        scratch = self._storage.new_scratch(job.job_id)
-        part = self._storage.result_part(job.job_id)
-        work = Workspace(
-            ids_path=self._storage.ids(job.job_id), result_path=part, scratch=scratch, id_name=job.id_name,
-            threads=self._threads, memory_bytes=self._memory_bytes)
-        counts = self._take_child().run(
+        with disk_errors():
+            work = Workspace(
+                ids_path=self._storage.ids(job.job_id), result_path=self._storage.result_part(job.job_id),
+                scratch=self._storage.new_scratch(job.job_id), scratch_bytes=self._storage.spare_bytes(),
+                id_name=job.id_name, threads=self._threads, memory_bytes=self._memory_bytes)
+            child = self._take_child()
+        counts = child.run(
             Task(view.source, view.join(job.request), work), self._timeout, self._progress_of(job), stop.is_set)
-        result = self._storage.result(job.job_id)
-        os.replace(part, result)
-        self._jobs.succeed(job.job_id, counts, result.stat().st_size)
+        with disk_errors():
+            result_bytes = self._storage.keep_result(job.job_id)
+        self._jobs.succeed(job.job_id, counts, result_bytes)
         if self._jobs.get(job.job_id).status == states.SUCCESS:
             self._storage.clear_work(job.job_id)
         else:
@@ -266,6 +268,7 @@ class Runner:
 
     def _fail(self, job: Job, error: ExtError) -> None:
         logger.error("job %s of view %s failed: %s", job.job_id, job.view, error.message)
+        self._storage.clear_attempt(job.job_id)  # first: a database on the same full disk could not store its end
         # One that ended otherwise meanwhile keeps its files: a result that was promised stays.
         if self._jobs.fail(job.job_id, error) or self._jobs.get(job.job_id).status != states.SUCCESS:
             self._storage.forget(job.job_id)

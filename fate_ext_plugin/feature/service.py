@@ -1,8 +1,10 @@
 """What the feature service does, without HTTP: accept an upload, tell how it goes, hand out the result."""
 import hashlib
 import hmac
+import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optional
 
@@ -20,8 +22,9 @@ from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.id_file import IdFile
 from fate_ext_plugin.feature.job import Job, Jobs
 from fate_ext_plugin.feature.runner import Runner
+from fate_ext_plugin.feature.source import Join
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.feature.view import choose_view
+from fate_ext_plugin.feature.view import View, choose_view
 from fate_ext_plugin.settings import Settings
 
 # An upload looks at the free disk space again after so many bytes.
@@ -49,6 +52,8 @@ class FeatureService:
         self._settings, self._jobs, self._storage, self._runner = settings, jobs, storage, runner
         self._board, self._owner, self._fate_job_running = board, owner, fate_job_running
         self._on_upload = on_upload
+        self._lock = threading.Lock()
+        self._arriving = 0
 
     def upload(self, body: Mapping[str, Any], length: Optional[int], chunks: Iterable[bytes]) -> str:
         """Accept an ID file as a new job and return its job ID.
@@ -63,9 +68,29 @@ class FeatureService:
         join = view.join(body)
         view.source.check(join)
         self._check_fate_job(body.get("job_id"))
-        if self._jobs.count_waiting() >= self._settings.max_waiting_jobs:
-            raise TooManyJobs(
-                f"{self._settings.max_waiting_jobs} jobs are waiting already (max_waiting_jobs); try again later.")
+        with self._place():
+            return self._accept(body, view, join, length, chunks)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of those that may wait; uploads that are under way have theirs already.
+
+        :raises TooManyJobs: there is none left.
+        """
+        with self._lock:  # over both counts: a job that is accepted meanwhile is in one of them
+            if self._jobs.count_waiting() + self._arriving >= self._settings.max_waiting_jobs:
+                raise TooManyJobs(
+                    f"{self._settings.max_waiting_jobs} jobs are waiting already (max_waiting_jobs); try again later.")
+            self._arriving += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._arriving -= 1
+
+    def _accept(
+        self, body: Mapping[str, Any], view: View, join: Join, length: Optional[int], chunks: Iterable[bytes]
+    ) -> str:
         if length is not None:
             self._check_size(length)
             self._storage.require_space(length)

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, List, Set
 
 from fate_ext_plugin.errors import DiskFull, InvalidSettings
-from fate_ext_plugin.private_file import require_private
+from fate_ext_plugin.private_file import make_private, require_private, sync
 
 # How long a start waits for a predecessor that is still going down.
 LOCK_WAIT_SECONDS = 10.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
+UNUSABLE = (*FULL, errno.EROFS, errno.EIO)
 
 
 class Storage:
@@ -72,13 +73,7 @@ class Storage:
     def secret(self) -> bytes:
         """The random secret behind the capability tokens, made on first use (32 bytes, mode 0600)."""
         path = self._root / "secret"
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(32))
+        make_private(path, secrets.token_bytes(32))
         require_private(path)
         secret = path.read_bytes()
         if len(secret) != 32:
@@ -88,15 +83,14 @@ class Storage:
     def instance_id(self) -> str:
         """This data_dir's name in the database: it owns the jobs whose files are here."""
         path = self._root / "instance"
-        if not path.exists():
-            new = path.with_name("instance.new")
-            new.write_text(secrets.token_hex(8), "ascii")
-            os.replace(new, path)  # never half of it
+        make_private(path, secrets.token_hex(8).encode("ascii"))
         return path.read_text("ascii").strip()
 
     @contextmanager
     def receive(self, job_id: str) -> Iterator[BinaryIO]:
         """A file to stream an upload into; it becomes the job's ID file on success and vanishes on any error.
+
+        On success it has reached the disk itself: what is accepted outlives a power cut.
 
         :raises DiskFull: less than the configured space is left.
         """
@@ -105,9 +99,13 @@ class Storage:
             with disk_errors(), open(path, "w+b") as file:
                 self.require_space(0)
                 yield file
+                file.flush()
+                os.fsync(file.fileno())
             with disk_errors():
                 self.job_folder(job_id).mkdir(mode=0o700)
                 os.replace(path, self.ids(job_id))
+                for folder in (self.job_folder(job_id), self._jobs):
+                    sync(folder)
         except BaseException:
             path.unlink(missing_ok=True)
             self.forget(job_id)
@@ -136,16 +134,33 @@ class Storage:
     def scratch(self, job_id: str) -> Path:
         return self._jobs / job_id / "scratch"
 
+    def keep_result(self, job_id: str) -> int:
+        """The written part becomes the result, on the disk itself; returns its size."""
+        part, result = self.result_part(job_id), self.result(job_id)
+        sync(part)
+        os.replace(part, result)
+        sync(result.parent)
+        return result.stat().st_size
+
+    def spare_bytes(self) -> int:
+        """What may be used of the disk."""
+        return max(0, shutil.disk_usage(self._root).free - self._min_free_bytes)
+
     def clear_work(self, job_id: str) -> None:
         """Delete what an ended job no longer needs: all but the result."""
         self.ids(job_id).unlink(missing_ok=True)
         shutil.rmtree(self.scratch(job_id), ignore_errors=True)
 
+    def clear_attempt(self, job_id: str) -> None:
+        """Delete what one run of a job left; it may be run again."""
+        shutil.rmtree(self.scratch(job_id), ignore_errors=True)
+        with suppress(OSError):
+            self.result_part(job_id).unlink()
+
     def new_scratch(self, job_id: str) -> Path:
         """An empty folder; a killed attempt's leftovers go."""
+        self.clear_attempt(job_id)
         scratch = self.scratch(job_id)
-        shutil.rmtree(scratch, ignore_errors=True)
-        self.result_part(job_id).unlink(missing_ok=True)
         scratch.mkdir(mode=0o700)
         return scratch
 
@@ -180,12 +195,22 @@ class Storage:
         return orphans
 
 
+def says_disk_full(error: BaseException) -> bool:
+    """DuckDB says it in words: of a file that it writes, or of its limit of what it spills."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    words = {"IOException": os.strerror(errno.ENOSPC), "OutOfMemoryException": "max_temp_directory_size"}
+    return type(error).__name__ in words and words[type(error).__name__] in str(error)
+
+
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Turn a full disk into an answer that says so."""
+    """Turn a disk that is full, or can't be written any more, into an answer that says so."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
             raise DiskFull("The disk of data_dir is full; free space there and run the FATE job again.") from None
+        if error.errno in UNUSABLE:
+            raise DiskFull(f"The disk of data_dir can't be written: {error.strerror}.") from None
         raise
