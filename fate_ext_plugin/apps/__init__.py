@@ -12,6 +12,8 @@ from fate_ext_plugin.fence import TOKEN_ARGUMENT, Fence
 
 logger = logging.getLogger(__name__)
 PREFIX = "/v1/ext"
+# A client that neither sends nor reads for so long is dropped.
+TIMEOUT_SECONDS = 60
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 View = Callable[[], Any]
 # Is told of each request: the service, the answer's status, and the seconds until the answer began.
@@ -42,6 +44,7 @@ class Door:
 
         def fenced() -> Any:
             current = current_request()
+            _limit_patience(current)
             peer, forwarded = current.remote_addr, current.headers.getlist("X-Forwarded-For")
             if token:
                 self._fence.check(service, peer, forwarded, current.args.getlist(TOKEN_ARGUMENT))
@@ -77,6 +80,14 @@ def current_request() -> Request:
     """The request itself: every look at it through Flask's ``request`` takes up to a microsecond more."""
     current: Request = request._get_current_object()  # type: ignore[attr-defined]
     return current
+
+
+def _limit_patience(current: Request) -> None:
+    """FATE Flow's server, which is Werkzeug's, waits for ever for a client that has gone silent, with a thread, a
+    connection and, of an upload, a file. It closes the connection after each request, so this one alone is meant."""
+    connection = current.environ.get("werkzeug.socket")
+    if connection is not None:
+        connection.settimeout(TIMEOUT_SECONDS)
 
 
 @contextmanager

@@ -53,6 +53,8 @@ class Site:
         self.pythonpath: List[Path] = []
         #: constants of the server that are others here, by their full names
         self.constants: Dict[str, Any] = {}
+        #: another program that takes the same arguments
+        self.module = ""
         self.write_settings()
 
     @property
@@ -68,7 +70,7 @@ class Site:
         self.conf.write_text(yaml.safe_dump({SECTION: self.section}), "utf-8")
 
     def start(self) -> "Site":
-        module = "tests.support.impatient" if self.constants else "fate_ext_plugin.cli"
+        module = self.module or ("tests.support.impatient" if self.constants else "fate_ext_plugin.cli")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module, "serve", "--conf", str(self.conf)], stdout=log, stderr=log,
