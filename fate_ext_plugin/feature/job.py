@@ -7,7 +7,7 @@
 """
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
 from peewee import fn
 
@@ -54,8 +54,8 @@ class Job:
         return self.status in ACTIVE
 
     def elapsed_ms(self) -> int:
-        """From acceptance to the end, or to now."""
-        return (self.end_time or now_ms()) - self.create_time
+        """From acceptance to the end, or to now; 0 where the clock was set back meanwhile."""
+        return max(0, (self.end_time or now_ms()) - self.create_time)
 
 
 class Jobs:
@@ -83,8 +83,12 @@ class Jobs:
         condition = (FeatureJob.f_status == status) if status else (FeatureJob.f_job_id != "")
         return self._rows(condition, FeatureJob.f_create_time.desc(), limit)
 
-    def count_waiting(self) -> int:
-        return self._store.call(lambda: FeatureJob.select().where(FeatureJob.f_status == WAITING).count())
+    def count_waiting(self, besides: Sequence[str] = ()) -> int:
+        """:param besides: jobs that are not to be counted, or are not accepted yet; the first 500 of them."""
+        waiting = FeatureJob.f_status == WAITING
+        if besides:
+            waiting &= FeatureJob.f_job_id.not_in(list(besides)[:500])
+        return self._store.call(lambda: FeatureJob.select().where(waiting).count())
 
     def count_by_status(self, owner: str) -> Dict[str, int]:
         """How many jobs of this owner are in each status."""

@@ -6,7 +6,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optional
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optional, Set
 
 from fate_ext_plugin.errors import (
     FateJobNotRunning,
@@ -53,7 +53,7 @@ class FeatureService:
         self._board, self._owner, self._fate_job_running = board, owner, fate_job_running
         self._on_upload = on_upload
         self._lock = threading.Lock()
-        self._arriving = 0
+        self._arriving: Set[str] = set()
 
     def upload(self, body: Mapping[str, Any], length: Optional[int], chunks: Iterable[bytes]) -> str:
         """Accept an ID file as a new job and return its job ID.
@@ -68,34 +68,38 @@ class FeatureService:
         join = view.join(body)
         view.source.check(join)
         self._check_fate_job(body.get("job_id"))
-        with self._place():
-            return self._accept(body, view, join, length, chunks)
+        job_id = uuid.uuid4().hex
+        with self._place(job_id):
+            self._accept(job_id, body, view, join, length, chunks)
+        return job_id
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        """One of those that may wait; uploads that are under way have theirs already.
+    def _place(self, job_id: str) -> Iterator[None]:
+        """One of the places of those that may wait; uploads under way that came before have theirs already.
 
         :raises TooManyJobs: there is none left.
         """
-        with self._lock:  # over both counts: a job that is accepted meanwhile is in one of them
-            if self._jobs.count_waiting() + self._arriving >= self._settings.max_waiting_jobs:
+        with self._lock:
+            before = list(self._arriving)
+            self._arriving.add(job_id)
+        try:
+            # Not under the lock: the database may hang.
+            if self._jobs.count_waiting(besides=before) + len(before) >= self._settings.max_waiting_jobs:
                 raise TooManyJobs(
                     f"{self._settings.max_waiting_jobs} jobs are waiting already (max_waiting_jobs); try again later.")
-            self._arriving += 1
-        try:
             yield
         finally:
             with self._lock:
-                self._arriving -= 1
+                self._arriving.discard(job_id)
 
     def _accept(
-        self, body: Mapping[str, Any], view: View, join: Join, length: Optional[int], chunks: Iterable[bytes]
-    ) -> str:
+        self, job_id: str, body: Mapping[str, Any], view: View, join: Join, length: Optional[int],
+        chunks: Iterable[bytes]
+    ) -> None:
         if length is not None:
             self._check_size(length)
             self._storage.require_space(length)
         self._runner.warm_up()
-        job_id = uuid.uuid4().hex
         with self._storage.receive(job_id) as target:
             id_file = IdFile(
                 target, has_header=body.get("head"), header_names=(*self._settings.header_names, view.id_column),
@@ -123,7 +127,6 @@ class FeatureService:
         self._runner.wake()
         if self._on_upload:
             self._on_upload(received)
-        return job_id
 
     def query(self, job_id: str) -> Job:
         return self._jobs.get(job_id)
