@@ -27,8 +27,8 @@ class Nonces(Protocol):
 
 
 class MemoryNonces:
-    """For one server. How long a nonce is remembered is measured by a clock that nobody sets: one that is set forward and
-    back again neither forgets a nonce too early, nor keeps one for as long as it was wrong."""
+    """For one server. How long a nonce is remembered is measured by a clock that nobody sets: otherwise one that is set
+    forward and back again would forget too early, or keep for as long as it was wrong."""
 
     def __init__(
         self, clock: Callable[[], float] = time.time, elapsed: Callable[[], float] = time.monotonic

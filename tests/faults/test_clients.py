@@ -23,12 +23,12 @@ WIDE = [f"{number}{'x' * 200}" for number in range(10)]
 
 @pytest.fixture(scope="module", params=["alone", "mounted"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """``fate-ext serve``, and a host with Werkzeug's server as FATE Flow's; they wait 2 seconds for a client, not 60."""
+    """``fate-ext serve``, and a host with Werkzeug's server as FATE Flow's; both wait 2 s for a client, not 60."""
     folder = tmp_path_factory.mktemp(request.param)
     site = install_slow_source(Site(folder, {
         "views": {"slow": slow_view(folder), "wide": slow_view(folder, WIDE)}, "default_view": "slow",
         "min_free_bytes": 0, "max_held_queries": MAX_HELD}))
-    site.constants = {"fate_ext_plugin.apps.TIMEOUT_SECONDS": TIMEOUT, "fate_ext_plugin.server.TIMEOUT_SECONDS": TIMEOUT}
+    site.constants = {f"fate_ext_plugin.{module}.TIMEOUT_SECONDS": TIMEOUT for module in ("apps", "server")}
     site.module = "tests.support.host_app" if request.param == "mounted" else ""
     yield site.start()
     site.stop()

@@ -1,5 +1,5 @@
-"""``fate-ext`` as a test wants it. The environment variable FATE_EXT_TEST_CONSTANTS maps full names of constants, such as
-the seconds that it waits, to other values, as JSON. FATE_EXT_TEST_CLOCK names a file with the seconds by which the
+"""``fate-ext`` as a test wants it. The environment variable FATE_EXT_TEST_CONSTANTS maps full names of constants, such
+as the seconds that it waits, to other values, as JSON. FATE_EXT_TEST_CLOCK names a file with the seconds by which the
 clock is wrong; it may change at any time."""
 import json
 import os

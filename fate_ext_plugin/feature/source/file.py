@@ -133,7 +133,7 @@ def _named(files: List[str]) -> str:
 
 def _versions(files: List[str]) -> Dict[str, Tuple[int, ...]]:
     """What tells a file from one that takes its place, or that is written into."""
-    found = {}
+    found: Dict[str, Tuple[int, ...]] = {}
     for name in files:
         status = os.stat(name)
         found[name] = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
