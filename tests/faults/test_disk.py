@@ -1,9 +1,6 @@
 """The disk of data_dir is full, or fails: a small ext4 of the test's own, where root may mount one."""
-import os
-import subprocess
-from contextlib import suppress
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator
 
 import duckdb
 import pytest
@@ -13,6 +10,7 @@ from fate_ext_plugin.feature import duck
 from fate_ext_plugin.feature.source import Workspace
 from fate_ext_plugin.feature.storage import says_disk_full
 from tests.support.api_reader import ApiReader
+from tests.support.disk import Disk
 from tests.support.site import Site, wait_until
 from tests.support.slow_source import go, install_slow_source, lines, slow_view, wait_started
 from tests.support.wire import refused
@@ -22,57 +20,9 @@ FULL = "The disk of data_dir became full; free space there and run the FATE job 
 WIDE = [f"{number}{'x' * 100}" for number in range(30)]
 
 
-class Disk:
-    """24 MiB of ext4 in a file, which is data_dir of the site in ``folder``."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._image = folder / "ext", folder / "image"
-        self.folder.mkdir(parents=True)
-        with open(self._image, "wb") as image:
-            image.truncate(24 * 2**20)
-        for command in (["mkfs.ext4", "-q", "-m", "0", str(self._image)], self._mount()):
-            done = run(*command)
-            if done.returncode:
-                pytest.skip(f"a disk of the test's own can't be made: {done.stdout.strip()}")
-
-    def _mount(self) -> List[str]:
-        return ["mount", "-o", "loop,errors=remount-ro", str(self._image), str(self.folder)]
-
-    def fill(self) -> Path:
-        """To the last byte; returns the file that does it."""
-        filler = self.folder / "filler"
-        with suppress(OSError), open(filler, "wb", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
-        return filler
-
-    def fail(self) -> None:
-        """Linux makes it read-only after an error."""
-        device = Path(run("findmnt", "-n", "-o", "SOURCE", str(self.folder)).stdout.strip()).name
-        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("a test's")
-
-    def replace(self) -> None:
-        """As an operator does, who checks it and mounts it again."""
-        self.close()
-        run("e2fsck", "-p", "-f", str(self._image))
-        mounted = run(*self._mount())
-        assert not mounted.returncode, mounted.stdout
-
-    def close(self) -> None:
-        run("umount", "-l", str(self.folder))
-
-
-def run(*command: str) -> "subprocess.CompletedProcess[str]":
-    try:
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={
-            **os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}, timeout=60)
-    except FileNotFoundError as error:
-        return subprocess.CompletedProcess(command, 1, str(error))
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    disk = Disk(tmp_path / "site")
+    disk = Disk(tmp_path / "site" / "ext")
     yield disk
     disk.close()
 

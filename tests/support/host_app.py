@@ -1,5 +1,5 @@
-"""A server as FATE Flow's own: Werkzeug's, a thread a request, with the plugin's blueprint mounted beside an endpoint of
-the host's, /v1/version/get. It takes the arguments of ``fate-ext serve``."""
+"""A server as FATE Flow's own: Werkzeug's, a thread a request, with the plugin's blueprint mounted beside the host's
+own endpoint /v1/version/get. It takes the arguments of ``fate-ext serve``."""
 import sys
 from pathlib import Path
 
