@@ -49,7 +49,7 @@ def test_the_disk_is_full_during_an_api_reader_job(make_flow: MakeFlow, features
     disk = Disk(flow.folder / "fateflow" / "fate_ext")
     try:
         flow.start()
-        flow.upload_table("ids", ids_of(range(20)))
+        flow.upload_table("ids", ids_of(range(20_000)))  # so many that their result does not fit
         job_id = flow.submit(alone=True, view="slow")
         joining(flow)
         filler = disk.fill()
@@ -57,7 +57,7 @@ def test_the_disk_is_full_during_an_api_reader_job(make_flow: MakeFlow, features
         assert "The disk of data_dir" in flow.logs_of(job_id)
         flow.call("/version/get", {})
         filler.unlink()
-        assert flow.output(flow.run()) == expected(range(20))
+        assert flow.output(flow.run()) == expected(range(20_000))
     finally:
         flow.stop()
         disk.close()

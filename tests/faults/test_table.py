@@ -18,7 +18,8 @@ def test_each_row_names_an_existing_test(row: str) -> None:
 
 
 def test_each_test_of_a_fault_has_its_row() -> None:
-    for path in sorted(Path(__file__).parent.glob("test_*.py")):
-        if path != Path(__file__):
+    tests = Path(__file__).resolve().parents[1]
+    for path in [*sorted((tests / "faults").glob("test_*.py")), tests / "fate_flow" / "test_faults.py"]:
+        if path != Path(__file__).resolve():
             for test in re.findall(r"^def (test_\w+)\(", path.read_text("utf-8"), re.MULTILINE):
-                assert f"`tests/faults/{path.name}::{test}`" in TEXT, test
+                assert f"`{path.relative_to(REPOSITORY)}::{test}`" in TEXT, test
