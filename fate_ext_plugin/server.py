@@ -7,7 +7,7 @@ from typing import List
 
 from cheroot import wsgi
 
-from fate_ext_plugin.apps import create_app
+from fate_ext_plugin.apps import TIMEOUT_SECONDS, create_app
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.fence import RedactTokens
 from fate_ext_plugin.host.standalone import Standalone
@@ -17,8 +17,6 @@ from fate_ext_plugin.settings import Settings
 logger = logging.getLogger(__name__)
 # Threads beside those that held queries occupy.
 WORK_THREADS = 16
-# A client that neither sends nor reads for so long is dropped.
-TIMEOUT_SECONDS = 60
 # Of the request line and headers, which cheroot would otherwise read without end; requestBody fits in, percent-encoded.
 MAX_HEADER_BYTES = 1 << 18
 

@@ -16,6 +16,8 @@ PREFIX = "/v1/ext"
 # fate_flow.entity.RetCode for an HTTP status of ours; any other is 100, an exception.
 RETCODES = {400: 101, 401: 109, 403: 108, 404: 102, 405: 101, 409: 103, 410: 102, 413: 101, 415: 101, 422: 102,
             429: 103}
+# A client that neither sends nor reads for so long is dropped.
+TIMEOUT_SECONDS = 60
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 View = Callable[[], Any]
 # Is told of each request: the service, the answer's status, and the seconds until the answer began.
@@ -46,6 +48,7 @@ class Door:
 
         def fenced() -> Any:
             current = current_request()
+            _limit_patience(current)
             # Not getlist(), which goes through all headers: WSGI has joined those of one name.
             peer, joined = current.remote_addr, current.headers.get("X-Forwarded-For")
             forwarded = [joined] if joined else []
@@ -85,7 +88,9 @@ class Door:
 
     def caller(self, service: str) -> Address:
         """:raises Forbidden: the request comes from no allowed network."""
-        return self._fence.check_network(service, request.remote_addr, request.headers.getlist("X-Forwarded-For"))
+        current = current_request()
+        _limit_patience(current)
+        return self._fence.check_network(service, current.remote_addr, current.headers.getlist("X-Forwarded-For"))
 
     def _measure(self, measure: Measure) -> None:
 
@@ -111,6 +116,14 @@ def current_request() -> Request:
     """The request itself: every look at it through Flask's ``request`` takes up to a microsecond more."""
     current: Request = request._get_current_object()  # type: ignore[attr-defined]
     return current
+
+
+def _limit_patience(current: Request) -> None:
+    """FATE Flow's server, which is Werkzeug's, waits for ever for a client that has gone silent, with a thread, a
+    connection and, of an upload, a file. It closes the connection after each request, so this one alone is meant."""
+    connection = current.environ.get("werkzeug.socket")
+    if connection is not None:
+        connection.settimeout(TIMEOUT_SECONDS)
 
 
 @contextmanager

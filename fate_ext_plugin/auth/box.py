@@ -3,14 +3,13 @@ import base64
 import binascii
 import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Optional
 
 from Crypto.Cipher import AES
 
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.private_file import require_private
+from fate_ext_plugin.private_file import make_private, require_private
 
 KEY_BYTES = 32
 NONCE_BYTES, TAG_BYTES = 12, 16
@@ -52,23 +51,12 @@ def master_key(file: Path, variable: Optional[str], make: bool) -> bytes:
     """
     if variable:
         return _key(os.environ.get(variable, ""), f"The environment variable {variable}")
-    if make and not file.exists():
-        new = file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
+    if make:
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Whole or not at all: another process may look for it at the same time.
-            descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as key:
-                key.write(secrets.token_hex(KEY_BYTES) + "\n")
-                key.flush()
-                os.fsync(key.fileno())
-            with suppress(FileExistsError):
-                os.link(new, file)
+            make_private(file, f"{secrets.token_hex(KEY_BYTES)}\n".encode("ascii"))
         except OSError as error:
             raise InvalidSettings(f"The master key can't be written to {file}: {error.strerror}.") from None
-        finally:
-            with suppress(OSError):
-                new.unlink()
     try:
         require_private(file)
         return _key(file.read_text("ascii"), str(file))

@@ -27,10 +27,13 @@ class Nonces(Protocol):
 
 
 class MemoryNonces:
-    """For one server."""
+    """For one server. How long a nonce is remembered is measured by a clock that nobody sets: otherwise one that is set
+    forward and back again would forget too early, or keep for as long as it was wrong."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Callable[[], float] = time.time, elapsed: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock, self._elapsed = clock, elapsed
         self._lock = threading.Lock()
         self._uses: Dict[bytes, Tuple[int, str]] = {}
         self._order: Deque[Tuple[float, bytes]] = deque()
@@ -45,12 +48,13 @@ class MemoryNonces:
             if not uses:
                 if len(self._uses) >= MAX_NONCES:
                     raise Unauthenticated("Too many requests at once; try again in a minute.", "too many nonces")
-                self._order.append((until + MARGIN_SECONDS, key))
+                left = until - self._clock()
+                self._order.append((self._elapsed() + left + MARGIN_SECONDS, key))
             self._uses[key] = uses + 1, what
 
     def _purge(self) -> None:
         """In the order they came, which is nearly the order in which they end; one that ends late keeps the rest."""
-        now = self._clock()
+        now = self._elapsed()
         while self._order and self._order[0][0] < now:
             self._uses.pop(self._order.popleft()[1], None)
 
@@ -87,7 +91,7 @@ class DatabaseNonces:
 
     def _purge(self) -> None:
         now = self._clock()
-        if now - self._last_purge > PURGE_SECONDS:
+        if abs(now - self._last_purge) > PURGE_SECONDS:  # the clock may have been set back
             self._last_purge = now
             self._store.call(lambda: Nonce.delete().where(Nonce.f_until < int(now * 1000)).execute())
 

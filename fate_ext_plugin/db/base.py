@@ -14,6 +14,7 @@ from peewee import (
     CharField,
     Database,
     InterfaceError,
+    InternalError,
     Model,
     OperationalError,
     TextField,
@@ -24,6 +25,11 @@ from fate_ext_plugin.errors import DatabaseUnavailable
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 BUSY_TRIES = 5
+# Whoever waited so long is told that there is no answer, and tries no more.
+PATIENCE_SECONDS = 10.0
+# MySQL's that pass: it is going down, waited too long for a lock, met a deadlock, or the connection was killed. To
+# PyMySQL before 0.10 they are internal errors.
+PASSING_CODES = (1053, 1205, 1213, 1927)
 
 
 def now_ms() -> int:
@@ -129,6 +135,7 @@ class Store:
 
         :raises DatabaseUnavailable: the database does not answer.
         """
+        began = time.monotonic()
         for attempt in range(BUSY_TRIES):
             try:
                 with self.connection():
@@ -136,7 +143,7 @@ class Store:
             except Exception as error:
                 if not self._passing(error):
                     raise
-                if attempt == BUSY_TRIES - 1:
+                if attempt == BUSY_TRIES - 1 or time.monotonic() - began >= PATIENCE_SECONDS:
                     logger.error("database unavailable: %s: %s", type(error).__name__, error)
                     raise DatabaseUnavailable("The database does not answer; look at the server's log.") from error
                 self._drop()
@@ -155,4 +162,5 @@ class Store:
     def _passing(error: Exception) -> bool:
         """Errors that pass. By name where peewee does not translate APSW's, and where a pool is not always there."""
         passing = ("BusyError", "LockedError", "MaxConnectionsExceeded")
-        return isinstance(error, (OperationalError, InterfaceError)) or type(error).__name__ in passing
+        return (isinstance(error, (OperationalError, InterfaceError)) or type(error).__name__ in passing
+                or (isinstance(error, InternalError) and error.args[:1] in [(code,) for code in PASSING_CODES]))

@@ -50,6 +50,8 @@ def connect(work: Workspace, keep_order: bool = False) -> "duckdb.DuckDBPyConnec
     })
     connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
     connection.execute(f"SET dynamic_or_filter_threshold = {SOUGHT_IDS}")
+    # Not above: DuckDB 1.2 does not keep to it there.
+    connection.execute(f"SET max_temp_directory_size = '{work.scratch_bytes}B'")
     connection.execute("SET lock_configuration = true")
     return connection
 

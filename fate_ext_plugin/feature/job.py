@@ -57,8 +57,8 @@ class Job:
         return self.status in ACTIVE
 
     def elapsed_ms(self) -> int:
-        """From acceptance to the end, or to now."""
-        return (self.end_time or now_ms()) - self.create_time
+        """From acceptance to the end, or to now; 0 where the clock was set back meanwhile."""
+        return max(0, (self.end_time or now_ms()) - self.create_time)
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,12 @@ class Jobs:
         """How many :meth:`find` would find."""
         return self._store.call(wanted.of(FeatureJob.select(FeatureJob.f_job_id)).count)
 
-    def count_waiting(self, owner: str) -> int:
-        return self._store.call(lambda: FeatureJob.select().where(
-            (FeatureJob.f_status == WAITING) & (FeatureJob.f_owner == owner)).count())
+    def count_waiting(self, owner: str, besides: Sequence[str] = ()) -> int:
+        """:param besides: jobs that are not to be counted, or are not accepted yet; the first 500 of them."""
+        waiting = (FeatureJob.f_status == WAITING) & (FeatureJob.f_owner == owner)
+        if besides:
+            waiting &= FeatureJob.f_job_id.not_in(list(besides)[:500])
+        return self._store.call(lambda: FeatureJob.select().where(waiting).count())
 
     def count_by_status(self, owner: str) -> Dict[str, int]:
         """How many jobs of this owner are in each status."""

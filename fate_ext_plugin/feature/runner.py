@@ -13,7 +13,7 @@ from fate_ext_plugin.feature.child import Child, Stopped
 from fate_ext_plugin.feature.job import MAX_ATTEMPTS, Job, Jobs
 from fate_ext_plugin.feature.servers import Servers
 from fate_ext_plugin.feature.source import Workspace
-from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.feature.storage import Storage, disk_errors
 from fate_ext_plugin.feature.view import View
 from fate_ext_plugin.feature.worker import Task
 
@@ -87,8 +87,10 @@ class Runner:
         self._wake.set()
 
     def warm_up(self) -> None:
-        """Start a child while the upload of its job still streams in: its start costs a fifth of a second."""
-        with self._lock:
+        """Start a child while the upload of its job still streams in: its start costs a fifth of a second.
+
+        Where that can't be done now, the job tries again."""
+        with self._lock, suppress(OSError):
             if self._spare is None and len(self._running) < self._concurrent:
                 self._spare = self._new_child()
 
@@ -222,13 +224,15 @@ class Runner:
             self._attempt(job, stop)
             self._tell_end(job.job_id)
         except DatabaseUnavailable:
-            # Its row still says running: once the database answers, _look_around lets it run again.
+            # Its row still says running: once the database answers, _look_around lets it run again. Who waits for it
+            # waits on.
             logger.error("job %s: its end could not be stored", job.job_id)
+        else:
+            self._board.announce([job.job_id])
         finally:
             with self._lock:
                 self._running.pop(job.job_id, None)
                 self._threads_of_jobs.pop(job.job_id, None)
-            self._board.announce([job.job_id])
             self._wake.set()
             logger.info("job %s: %.1f s", job.job_id, time.monotonic() - started)
 
@@ -257,14 +261,22 @@ class Runner:
         view = self._views.get(job.view)
         if view is None:
             raise WorkerError(f"The view {job.view!r} is no longer configured.")
-        result = self._storage.result(job.job_id, job.attempt)
-        work = Workspace(
-            ids_path=self._storage.ids(job.job_id), result_path=result,
-            scratch=self._storage.new_scratch(job.job_id, job.attempt), id_name=job.id_name, threads=self._threads,
-            memory_bytes=self._memory_bytes)
-        counts = self._take_child().run(
-            Task(view.source, view.join(job.request), work), self._timeout, self._progress_of(job), stop.is_set)
-        self._jobs.succeed(job, counts, result.stat().st_size)
+        with disk_errors():
+            work = Workspace(
+                ids_path=self._storage.ids(job.job_id), result_path=self._storage.result(job.job_id, job.attempt),
+                scratch=self._storage.new_scratch(job.job_id, job.attempt), scratch_bytes=self._storage.spare_bytes(),
+                id_name=job.id_name, threads=self._threads, memory_bytes=self._memory_bytes)
+            child = self._take_child()
+        try:
+            counts = child.run(
+                Task(view.source, view.join(job.request), work), self._timeout, self._progress_of(job), stop.is_set)
+            with disk_errors():
+                result_bytes = self._storage.keep_result(job.job_id, job.attempt)
+        except BaseException:
+            # Before its end is stored: a database on the same full disk could not do that.
+            self._storage.clear_attempt(job.job_id, job.attempt)
+            raise
+        self._jobs.succeed(job, counts, result_bytes)
         self._leave(job)
 
     def _leave(self, job: Job) -> None:

@@ -63,8 +63,8 @@ class Sampler:
             id_file.finish()
         work = Workspace(
             ids_path=storage.ids(folder), result_path=storage.result(folder, 1),
-            scratch=storage.new_scratch(folder, 1), id_name=id_file.id_name, threads=settings.job_threads,
-            memory_bytes=settings.job_memory_mb * 2**20)
+            scratch=storage.new_scratch(folder, 1), scratch_bytes=storage.spare_bytes(), id_name=id_file.id_name,
+            threads=settings.job_threads, memory_bytes=settings.job_memory_mb * 2**20)
         deadline = time.monotonic() + SAMPLE_SECONDS
         try:
             counts = Child(storage.child_log()).run(

@@ -1,10 +1,12 @@
 """What the feature service does, without HTTP: accept an upload, tell how it goes, hand out the result."""
 import hashlib
 import hmac
+import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optional, Union
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optional, Set, Union
 
 from fate_ext_plugin.errors import (
     FateJobNotRunning,
@@ -23,8 +25,9 @@ from fate_ext_plugin.feature.id_file import IdFile
 from fate_ext_plugin.feature.job import Job, Jobs
 from fate_ext_plugin.feature.runner import Runner
 from fate_ext_plugin.feature.servers import Servers
+from fate_ext_plugin.feature.source import Join
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.feature.view import choose_view
+from fate_ext_plugin.feature.view import View, choose_view
 from fate_ext_plugin.settings import Settings
 
 # An upload looks at the free disk space again after so many bytes.
@@ -61,6 +64,8 @@ class FeatureService:
         self._board, self._owner, self._servers = board, owner, servers
         self._fate_job_running = fate_job_running
         self._on_upload = on_upload
+        self._lock = threading.Lock()
+        self._arriving: Set[str] = set()
 
     def upload(self, body: Mapping[str, Any], length: Optional[int], chunks: Iterable[bytes]) -> str:
         """Accept an ID file as a new job and return its job ID.
@@ -75,14 +80,38 @@ class FeatureService:
         join = view.join(body)
         view.source.check(join)
         self._check_fate_job(body.get("job_id"))
-        if self._jobs.count_waiting(self._owner) >= self._settings.max_waiting_jobs:
-            raise TooManyJobs(
-                f"{self._settings.max_waiting_jobs} jobs are waiting already (max_waiting_jobs); try again later.")
+        job_id = uuid.uuid4().hex
+        with self._place(job_id):
+            self._accept(job_id, body, view, join, length, chunks)
+        return job_id
+
+    @contextmanager
+    def _place(self, job_id: str) -> Iterator[None]:
+        """One of the places of those that may wait; uploads under way that came before have theirs already.
+
+        :raises TooManyJobs: there is none left.
+        """
+        with self._lock:
+            before = list(self._arriving)
+            self._arriving.add(job_id)
+        try:
+            # Not under the lock: the database may hang.
+            if self._jobs.count_waiting(self._owner, before) + len(before) >= self._settings.max_waiting_jobs:
+                raise TooManyJobs(
+                    f"{self._settings.max_waiting_jobs} jobs are waiting already (max_waiting_jobs); try again later.")
+            yield
+        finally:
+            with self._lock:
+                self._arriving.discard(job_id)
+
+    def _accept(
+        self, job_id: str, body: Mapping[str, Any], view: View, join: Join, length: Optional[int],
+        chunks: Iterable[bytes]
+    ) -> None:
         if length is not None:
             self._check_size(length)
             self._storage.require_space(length)
         self._runner.warm_up()
-        job_id = uuid.uuid4().hex
         with self._storage.receive(job_id) as target:
             id_file = IdFile(
                 target, has_header=body.get("head"), header_names=(*self._settings.header_names, view.id_column),
@@ -110,7 +139,6 @@ class FeatureService:
         self._runner.wake()
         if self._on_upload:
             self._on_upload(received)
-        return job_id
 
     def query(self, job_id: str) -> Job:
         return self._jobs.get(job_id)

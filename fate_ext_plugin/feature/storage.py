@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, List, Optional, Set, Tuple
 
 from fate_ext_plugin.errors import DiskFull, InvalidSettings
-from fate_ext_plugin.private_file import require_private
+from fate_ext_plugin.private_file import make_private, replace_private, require_private, sync
 
 # How long a start waits for a predecessor that is still going down.
 LOCK_WAIT_SECONDS = 10.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
+UNUSABLE = (*FULL, errno.EROFS, errno.EIO)
 
 
 class Storage:
@@ -81,13 +82,7 @@ class Storage:
     def secret(self) -> bytes:
         """The random secret behind the capability tokens, made on first use (32 bytes, mode 0600)."""
         path = self._root / "secret"
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(32))
+        make_private(path, secrets.token_bytes(32))
         require_private(path)
         secret = path.read_bytes()
         if len(secret) != 32:
@@ -96,11 +91,7 @@ class Storage:
 
     def keep_secret(self, secret: bytes) -> None:
         """Keep that one from now on."""
-        new = self._root / "secret.new"
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(secret)
-        os.replace(new, self._root / "secret")
+        replace_private(self._root / "secret", secret)
 
     def instance_id(self) -> str:
         """This data_dir's name in the database: the server's that owns it."""
@@ -114,6 +105,8 @@ class Storage:
     def receive(self, job_id: str) -> Iterator[BinaryIO]:
         """A file to stream an upload into; it becomes the job's ID file on success and vanishes on any error.
 
+        On success it has reached the disk itself: what is accepted outlives a power cut.
+
         :raises DiskFull: less than the configured space is left.
         """
         path = self._incoming / job_id
@@ -121,9 +114,13 @@ class Storage:
             with disk_errors(), open(path, "w+b") as file:
                 self.require_space(0)
                 yield file
+                file.flush()
+                os.fsync(file.fileno())
             with disk_errors():
                 self.job_folder(job_id).mkdir(mode=0o700)
                 os.replace(path, self.ids(job_id))
+                for folder in (self.job_folder(job_id), self._jobs):
+                    sync(folder)
         except BaseException:
             path.unlink(missing_ok=True)
             self.forget(job_id)
@@ -158,6 +155,17 @@ class Storage:
         with suppress(FileNotFoundError):
             return len(os.listdir(self.job_folder(job_id))) > 1
         return False
+
+    def keep_result(self, job_id: str, attempt: int) -> int:
+        """The result that was written has reached the disk itself, too; returns its size."""
+        result = self.result(job_id, attempt)
+        sync(result)
+        sync(result.parent)
+        return result.stat().st_size
+
+    def spare_bytes(self) -> int:
+        """What may be used of the disk."""
+        return max(0, self.disk_usage()[2] - self._min_free_bytes)
 
     def clear_work(self, job_id: str, attempt: int) -> None:
         """Delete what an ended job no longer needs: all but the result of its last attempt."""
@@ -213,32 +221,35 @@ class Storage:
 
 def _name_in(path: Path) -> str:
     """The name that a file holds, made once, also by several servers at once."""
-    if not path.exists():
-        new = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        new.write_text(secrets.token_hex(8), "ascii")  # never half of it under its name
-        try:
-            os.link(new, path)
-        except FileExistsError:
-            pass
-        except OSError:  # a disk without hard links
-            os.replace(new, path)
-        new.unlink(missing_ok=True)
+    make_private(path, secrets.token_hex(8).encode("ascii"))
     return path.read_text("ascii").strip()
 
 
 def _remove(path: Path) -> None:
+    """What can't be deleted is left to the janitor."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
+
+
+def says_disk_full(error: BaseException) -> bool:
+    """DuckDB says it in words: of a file that it writes, or of its limit of what it spills."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    words = {"IOException": os.strerror(errno.ENOSPC), "OutOfMemoryException": "max_temp_directory_size"}
+    return type(error).__name__ in words and words[type(error).__name__] in str(error)
 
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Turn a full disk into an answer that says so."""
+    """Turn a disk that is full, or can't be written any more, into an answer that says so."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
             raise DiskFull("The disk of data_dir is full; free space there and run the FATE job again.") from None
+        if error.errno in UNUSABLE:
+            raise DiskFull(f"The disk of data_dir can't be written: {error.strerror}.") from None
         raise

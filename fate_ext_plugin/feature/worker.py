@@ -15,7 +15,7 @@ from typing import Any, Dict
 
 from fate_ext_plugin.errors import DiskFull, ExtError, SourceError, WorkerError
 from fate_ext_plugin.feature.source import Join, Source, Workspace
-from fate_ext_plugin.feature.storage import FULL
+from fate_ext_plugin.feature.storage import says_disk_full
 
 LENGTH = struct.Struct(">Q")
 # Address space for what is not the join's own memory: the interpreter, libraries, thread stacks.
@@ -64,12 +64,12 @@ def _run(task: Task, reports: Any) -> Dict[str, Any]:
 
 def _known(error: BaseException, task: Task) -> ExtError:
     """An error of our own for any other."""
+    if says_disk_full(error):
+        return DiskFull("The disk of data_dir became full; free space there and run the FATE job again.")
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
         return WorkerError(
             f"The join needs more than job_memory_mb ({task.work.memory_bytes // 2**20}); raise it, or ask for fewer "
             "IDs or features at once.")
-    if isinstance(error, OSError) and error.errno in FULL:
-        return DiskFull("The disk of data_dir became full; free space there and run the FATE job again.")
     try:
         text = " ".join(str(error).split())[:300]
     except Exception:  # a library's exception may not even have a text

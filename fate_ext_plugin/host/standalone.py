@@ -1,9 +1,10 @@
 """No FATE Flow around us: ``fate-ext serve``, with a database of our own."""
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from peewee import Database, SqliteDatabase
 from playhouse.db_url import connect
 
+from fate_ext_plugin.db import patience
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.host import Frame, resolve
@@ -61,6 +62,10 @@ def open_database(settings: Settings) -> Database:
 def pooled(url: str) -> str:
     """A pool reuses connections, which threads of requests open and close all the time."""
     scheme, rest = url.split("://", 1)
-    # Otherwise peewee 3 asks MySQL for its three-byte UTF-8.
-    charset = "&charset=utf8mb4" if scheme == "mysql" and "charset=" not in rest else ""
-    return f"{scheme}+pool://{rest}{'&' if '?' in rest else '?'}max_connections=100&stale_timeout=300{charset}"
+    defaults: Dict[str, object] = {"max_connections": 100, "stale_timeout": 300}
+    if scheme == "mysql":
+        # Without a charset, peewee 3 asks MySQL for its three-byte UTF-8.
+        seconds = patience.ANSWER_SECONDS
+        defaults.update(charset="utf8mb4", read_timeout=seconds, write_timeout=seconds)
+    missing = "&".join(f"{name}={value}" for name, value in defaults.items() if f"{name}=" not in rest)
+    return f"{scheme}+impatient://{rest}{'&' if '?' in rest else '?'}{missing}"

@@ -55,7 +55,7 @@ class Uses:
     def _purge(self) -> None:
         """Forget jobs that nobody tries again."""
         now = self._clock()
-        if now - self._last_purge > PURGE_SECONDS:
+        if abs(now - self._last_purge) > PURGE_SECONDS:  # the clock may have been set back
             self._last_purge = now
             old = int((now - REMEMBERED_SECONDS) * 1000)
             self._store.call(lambda: GrantJob.delete().where(GrantJob.f_create_time < old).execute())

@@ -300,7 +300,7 @@ class SettingsSchema(Schema):
     max_ids = Integer(load_default=100_000_000, validate=validate.Range(min=1), metadata={
         "help": "lines with an ID in one upload"})
     max_waiting_jobs = Integer(load_default=100, validate=validate.Range(min=1), metadata={
-        "help": "jobs that may wait for their turn; a further upload is refused"})
+        "help": "jobs that may wait for their turn, uploads under way included; a further upload is refused"})
     min_free_bytes = Integer(load_default=2**30, validate=validate.Range(min=0), metadata={
         "help": "free bytes to leave on the disk of data_dir"})
     header_names = fields.List(fields.String(validate=COLUMN), load_default=lambda: ["id", "sid"], metadata={

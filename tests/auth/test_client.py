@@ -66,7 +66,7 @@ class Checker:
     def __init__(self, *clients: Client, own: Optional[Client] = None, window: float = 60.0) -> None:
         self.clock, self.trail = Clock(), Trail()
         self.table = Table(*(clients or (client(),)))
-        self.nonces = MemoryNonces(self.clock)
+        self.nonces = MemoryNonces(self.clock, self.clock)
         self.throttle = Throttle(self.clock)
         self.room = ClientAuthentication(
             self.table, own, self.nonces, self.trail, window, self.throttle, self.clock)  # type: ignore[arg-type]

@@ -43,7 +43,7 @@ class Federation:
 
     def site(self, party: str, digest: str = "sha256") -> SiteAuthentication:
         return SiteAuthentication(
-            self.keys, party, MemoryNonces(self.clock), self.trail, digest, 120, 60, self.clock)  # type: ignore[arg-type]
+            self.keys, party, MemoryNonces(self.clock, self.clock), self.trail, digest, 120, 60, self.clock)  # type: ignore[arg-type]
 
     def refuses(self, party: Any, signature: Any, body: Any, reason: str, says: Optional[str] = None) -> None:
         with pytest.raises(Unauthenticated, match=says):

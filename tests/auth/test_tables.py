@@ -167,7 +167,7 @@ def test_a_change_while_it_is_read_is_not_forgotten() -> None:
 @pytest.mark.parametrize("place", ["memory", "database"])
 def test_a_nonce_counts_as_often_as_it_may(store: Store, place: str) -> None:
     clock = Clock()
-    nonces: Nonces = MemoryNonces(clock) if place == "memory" else DatabaseNonces(store, clock)
+    nonces: Nonces = MemoryNonces(clock, clock) if place == "memory" else DatabaseNonces(store, clock)
     for _ in range(3):
         nonces.use("site a", f"n-{place}", clock.now + 60, 3)
     with pytest.raises(Unauthenticated, match="sent before"):

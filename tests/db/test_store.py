@@ -1,5 +1,6 @@
 """How threads reach the database, and what happens when it goes away and comes back."""
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Iterator, List
 
@@ -108,6 +109,28 @@ def test_one_that_fate_flow_opened_may_be_cut(store: Store) -> None:
         count(store)
         cut_sessions(Store(other_pool(store)))
         assert count(store) == len(STEPS)
+
+
+@pytest.mark.parametrize("store", ["mysql"], indirect=True)
+def test_a_row_that_another_holds_for_long_is_waited_for(store: Store) -> None:
+    """PyMySQL 0.9, FATE's, calls the end of MySQL's own patience an internal error."""
+    store.call(lambda: Migration.create(f_number=99, f_name="held"))
+    other = other_pool(store)
+    tries: List[int] = []
+
+    with ExitStack() as held:
+        held.enter_context(other.atomic())
+        other.execute_sql("SELECT * FROM t_ext_migration WHERE f_number = 99 FOR UPDATE")
+
+        def change() -> int:
+            tries.append(1)
+            if len(tries) == 2:
+                held.close()
+            store.database.execute_sql("SET innodb_lock_wait_timeout = 1")
+            return int(Migration.change(f_name="changed").where(Migration.f_number == 99).execute())
+
+        assert store.call(change) == 1
+    assert len(tries) == 2
 
 
 def other_pool(store: Store) -> PooledMySQLDatabase:

@@ -186,7 +186,8 @@ key_manager.RsaKeyManager.get_key = classmethod(
     lambda cls, party_id, key_name: pair.pem if key_name == "private" else pair.public_pem)
 
 def site(party):
-    return SiteAuthentication(keys, party, MemoryNonces(lambda: now[0]), None, digest, 120, 60, lambda: now[0])
+    nonces = MemoryNonces(lambda: now[0], lambda: now[0])
+    return SiteAuthentication(keys, party, nonces, None, digest, 120, 60, lambda: now[0])
 
 def built_in_accepts(signature, body):
     return HookManager.SITE_AUTHENTICATION[0](AuthenticationParameters("9999", signature, body)).code == 0

@@ -1,4 +1,5 @@
 """A site of its own for a test: a folder with data and settings, and a real server process."""
+import json
 import os
 import signal
 import socket
@@ -50,6 +51,12 @@ class Site:
         self.process: Optional[subprocess.Popen] = None
         #: folders of packages that only this site's processes see
         self.pythonpath: List[Path] = []
+        #: constants of the server that are others here, by their full names
+        self.constants: Dict[str, Any] = {}
+        #: the file that says how wrong the server's clock is
+        self.clock: Optional[Path] = None
+        #: another program that takes the same arguments
+        self.module = ""
         self.write_settings()
 
     @property
@@ -65,16 +72,25 @@ class Site:
         self.conf.write_text(yaml.safe_dump({SECTION: self.section}), "utf-8")
 
     def start(self) -> "Site":
+        module = self.module or ("tests.support.impatient" if self.constants or self.clock else "fate_ext_plugin.cli")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fate_ext_plugin.cli", "serve", "--conf", str(self.conf)],
-                stdout=log, stderr=log, start_new_session=True, env=self.environment())
+                [sys.executable, "-m", module, "serve", "--conf", str(self.conf)], stdout=log, stderr=log,
+                start_new_session=True, env=self.environment())
         wait_until(self._answers, START_SECONDS, "the server to start; its log: " + str(self.log))
         return self
 
     def environment(self) -> Dict[str, str]:
         path = os.pathsep.join([*map(str, self.pythonpath), os.environ.get("PYTHONPATH", "")])
-        return dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=path, FATE_EXT_TEST_SITE=str(self.folder))
+        return dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=path, FATE_EXT_TEST_SITE=str(self.folder),
+                    FATE_EXT_TEST_CONSTANTS=json.dumps(self.constants), FATE_EXT_TEST_CLOCK=str(self.clock or ""))
+
+    def set_clock(self, seconds: float) -> None:
+        """Let the server's clock be wrong by so much; needs a :attr:`clock` from the start on."""
+        assert self.clock
+        new = self.clock.with_suffix(".new")
+        new.write_text(str(seconds))
+        os.replace(new, self.clock)
 
     def _answers(self) -> bool:
         assert self.process and self.process.poll() is None, self.log.read_text("utf-8")

@@ -40,12 +40,14 @@ class Workspace:
     """What one job works with.
 
     ``ids_path``: one ID a line, UTF-8, LF, no header, no blank check done, duplicates still in.
-    ``result_path``: to write, header line first. ``scratch``: an own folder to spill to, deleted afterwards.
+    ``result_path``: to write, header line first. ``scratch``: an own folder to spill to, deleted afterwards, which may
+    take ``scratch_bytes``.
     """
 
     ids_path: Path
     result_path: Path
     scratch: Path
+    scratch_bytes: int
     id_name: str
     threads: int
     memory_bytes: int

@@ -3,16 +3,18 @@ import glob
 import os
 import re
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from marshmallow import Schema, fields, validate
 
-from fate_ext_plugin.errors import SourceError
+from fate_ext_plugin.errors import ExtError, SourceError
 from fate_ext_plugin.feature import duck
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace, require_columns
 from fate_ext_plugin.feature.source.placeholders import check_placeholders, fill, no_data, placeholders
 from fate_ext_plugin.feature.source.relation import explaining_errors, join_relation, parquet, schema_of
 
+# So often the files are read where they change meanwhile.
+READS = 3
 WILDCARDS = re.compile(r"[*?\[\]{}]")
 
 
@@ -76,7 +78,20 @@ class FileSource(Source):
         return [name for name in files if os.path.dirname(name) == os.path.dirname(newest)]
 
     def join(self, join: Join, work: Workspace, progress: Progress) -> Counts:
-        return join_relation(self._relation(self._files(join)), join, work, progress)
+        """From one version of the files: read once more where one of them was replaced meanwhile."""
+        for _ in range(READS):
+            before = _versions(self._files(join))
+            try:
+                counts = join_relation(self._relation(list(before)), join, work, progress)
+            except ExtError:
+                if _versions(self._files(join)) == before:
+                    raise
+            else:
+                if _versions(self._files(join)) == before:
+                    return counts
+        raise SourceError(
+            "The source's files were changed while they were read. Write a new file beside the old one and rename it, "
+            "never into it, and run the FATE job again.")
 
     def _files(self, join: Join) -> List[str]:
         """The files that hold the answer.
@@ -114,3 +129,12 @@ def _found(pattern: str) -> List[str]:
 
 def _named(files: List[str]) -> str:
     return files[0] if len(files) == 1 else f"{files[0]} (with {len(files) - 1} more, taken together)"
+
+
+def _versions(files: List[str]) -> Dict[str, Tuple[int, ...]]:
+    """What tells a file from one that takes its place, or that is written into."""
+    found: Dict[str, Tuple[int, ...]] = {}
+    for name in files:
+        status = os.stat(name)
+        found[name] = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return found

@@ -8,6 +8,7 @@ import duckdb
 from fate_ext_plugin.errors import InvalidRequestBody, SourceError
 from fate_ext_plugin.feature import duck
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Workspace
+from fate_ext_plugin.feature.storage import says_disk_full
 
 INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 ROW_NUMBER = "\"\x1frow\""  # no column of a source is called so
@@ -61,12 +62,14 @@ def parquet(files: List[str]) -> str:
 
 @contextmanager
 def explaining_errors() -> Iterator[None]:
-    """DuckDB's errors become a SourceError, but for those of its own memory."""
+    """DuckDB's errors become a SourceError, but for those of its own memory and disk."""
     try:
         yield
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
+        if says_disk_full(error):
+            raise
         raise SourceError(f"The source can't be read: {_first_line(error)}") from error
 
 

@@ -111,7 +111,7 @@ def workspace(tmp_path: Path) -> Callable[[Iterable[str]], Workspace]:
     def make(ids: Iterable[str]) -> Workspace:
         scratch = tmp_path / uuid4().hex
         scratch.mkdir()
-        work = Workspace(scratch / "ids", scratch / "result.csv", scratch, "id", threads=2, memory_bytes=2**28)
+        work = Workspace(scratch / "ids", scratch / "result.csv", scratch, 2**30, "id", threads=2, memory_bytes=2**28)
         with open(work.ids_path, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{identifier}\n" for identifier in ids)
         return work

@@ -34,7 +34,7 @@ def run(tmp_path: Path) -> Run:
         source = FileSource({"path": path, "format": format, "delimiter": delimiter})
         base_dir.reset(token)
         (tmp_path / "ids").write_bytes("".join(f"{id}\n" for id in ids).encode())
-        work = Workspace(tmp_path / "ids", tmp_path / "result", tmp_path / "scratch", id_name, 2, memory)
+        work = Workspace(tmp_path / "ids", tmp_path / "result", tmp_path / "scratch", 2**30, id_name, 2, memory)
         wanted = Join(**{"id_column": "id", "columns": ["x"], **question})
         source.check(wanted)
         counts = source.join(wanted, work, lambda share: None)

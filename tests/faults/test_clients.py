@@ -1,0 +1,117 @@
+"""Clients that are slow, stall, or vanish: they take bounded memory and threads, and hold up no others for long."""
+import os
+import re
+import socket
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Callable, Iterator, List
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.support.api_reader import ApiReader
+from tests.support.site import Site, wait_until
+from tests.support.slow_source import install_slow_source, lines, slow_view
+
+TIMEOUT = 2
+MAX_HELD = 1
+THREADS = 16 + MAX_HELD
+WIDE = [f"{number}{'x' * 200}" for number in range(10)]
+
+
+@pytest.fixture(scope="module", params=["alone", "mounted"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """``fate-ext serve``, and a host with Werkzeug's server as FATE Flow's; both wait 2 s for a client, not 60."""
+    folder = tmp_path_factory.mktemp(request.param)
+    site = install_slow_source(Site(folder, {
+        "views": {"slow": slow_view(folder), "wide": slow_view(folder, WIDE)}, "default_view": "slow",
+        "min_free_bytes": 0, "max_held_queries": MAX_HELD}))
+    site.constants = {f"fate_ext_plugin.{module}.TIMEOUT_SECONDS": TIMEOUT for module in ("apps", "server")}
+    site.module = "tests.support.host_app" if request.param == "mounted" else ""
+    yield site.start()
+    site.stop()
+
+
+def status(site: Site, field: str) -> int:
+    """Of the server's process, as the kernel counts it."""
+    assert site.process
+    text = Path(f"/proc/{site.process.pid}/status").read_text()
+    return int(re.findall(rf"^{field}:\s+(\d+)", text, re.MULTILINE)[0])
+
+
+def sockets(site: Site) -> int:
+    assert site.process
+    found = 0
+    for descriptor in Path(f"/proc/{site.process.pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            found += os.readlink(descriptor).startswith("socket:")
+    return found
+
+
+def connect(site: Site, sent: str) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", site.port), timeout=60)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.sendall(sent.encode())
+    return connection
+
+
+def head(site: Site, service: str, length: int, body: str = "{}") -> str:
+    url = urlsplit(site.url(service))
+    return (f"POST {url.path}?{url.query}&requestBody={body} HTTP/1.1\r\nHost: {url.netloc}\r\n"
+            f"Content-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n")
+
+
+def stalled_upload(site: Site) -> str:
+    return head(site, "upload", 3_000_000) + 10_000 * "u1\n"
+
+
+def unread_download(site: Site) -> str:
+    """Of 11 MB; the client reads none of it."""
+    api_reader = ApiReader(site)
+    job_id = api_reader.job([f"u{number}" for number in range(5_000)], view="wide")
+    assert api_reader.status(job_id)["status"] == "success"
+    return head(site, "download", 0, f'{{"jobId":"{job_id}"}}')
+
+
+@pytest.mark.parametrize("request_of", [stalled_upload, unread_download])
+def test_clients_that_stall_are_dropped(site: Site, request_of: Callable[[Site], str]) -> None:
+    """More than ``fate-ext serve`` has threads."""
+    api_reader = ApiReader(site)
+    assert api_reader.features(["u1"]) == lines("u1")
+    sent = request_of(site)
+    memory, threads = status(site, "VmRSS"), status(site, "Threads")
+    with ExitStack() as stack:
+        for _ in range(2 * THREADS):
+            stack.enter_context(connect(site, sent))
+        assert requests.post(f"http://127.0.0.1:{site.port}/v1/version/get", timeout=60).status_code in (200, 404)
+        assert api_reader.features(["u2"]) == lines("u2")
+        wait_until(lambda: sockets(site) <= THREADS // 2, 60, "connections to be dropped")
+        wait_until(lambda: status(site, "Threads") <= threads + 2, 60, "threads to end")
+        assert status(site, "VmRSS") - memory < 2 * THREADS * 1024  # KiB: a MiB each
+    wait_until(lambda: not [name for name in site.files() if "incoming/" in name and "child" not in name], 30,
+               "what they sent to be deleted")
+
+
+def test_a_slow_upload_is_taken(site: Site) -> None:
+    """One that goes on, however slowly."""
+    body = "".join(f"u{number}\n" for number in range(8))
+    began = time.monotonic()
+    with connect(site, head(site, "upload", len(body))) as connection:
+        for character in body:
+            connection.sendall(character.encode())
+            time.sleep(1.2 * TIMEOUT / len(body))
+        answer = connection.recv(65536).decode()
+    assert time.monotonic() - began > TIMEOUT
+    assert " 200 OK" in answer.splitlines()[0], answer
+
+
+def test_half_open_connections_hold_up_nobody(site: Site) -> None:
+    """Nothing comes, or half a request line."""
+    with ExitStack() as stack:
+        for sent in ("", "POST /v1/ext/upl"):
+            for _ in range(2 * THREADS):
+                stack.enter_context(connect(site, sent))
+        answers: List[List[str]] = [ApiReader(site).features([f"u{number}"]) for number in range(2)]
+    assert answers == [lines("u0"), lines("u1")]

@@ -1,0 +1,127 @@
+"""Processes of a server are killed or frozen (SIGKILL, SIGSTOP, SIGCONT), and what the callers see."""
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+import requests
+
+from fate_ext_plugin.audit import read
+from tests.faults.test_database import ask_all
+from tests.support.all_services import Services, good, site_with_all
+from tests.support.api_reader import ApiReader
+from tests.support.site import Site, wait_until
+from tests.support.slow_source import go, jobs_of, lines, wait_started
+
+
+@pytest.fixture(params=["alone", "mounted"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    site = site_with_all(tmp_path / "site", concurrent_jobs=1)
+    site.module = "tests.support.host_app" if request.param == "mounted" else ""
+    yield site.start()
+    site.stop()
+
+
+def host_answers(site: Site) -> bool:
+    """Whether the host's own endpoint answers; alone, that there is none."""
+    response = requests.post(f"http://127.0.0.1:{site.port}/v1/version/get", timeout=20)
+    return response.status_code == (200 if site.module else 404)
+
+
+def test_a_job_s_process_is_killed(site: Site, tmp_path: Path) -> None:
+    api_reader = ApiReader(site)
+    job_id, other = api_reader.job(["u1"], do="wait"), api_reader.job(["u2"])
+    os.kill(wait_started(tmp_path, "u1"), signal.SIGKILL)
+    data = api_reader.status(job_id)
+    assert data["status"] == "failed"
+    assert data["message"].startswith("The job's process was killed by SIGKILL (out of memory, most likely")
+    assert api_reader.status(other)["status"] == "success"
+    assert host_answers(site)
+    wait_until(lambda: [name for name in site.files() if "jobs/" in name] == [f"jobs/{other}/result"])
+
+
+def test_a_job_s_process_is_frozen_for_a_while(site: Site, tmp_path: Path) -> None:
+    api_reader = ApiReader(site)
+    job_id = api_reader.job(["u1"], do="wait")
+    process = wait_started(tmp_path, "u1")
+    os.kill(process, signal.SIGSTOP)
+    go(tmp_path)
+    time.sleep(1)
+    assert jobs_of(site).get(job_id).status == "running"
+    assert host_answers(site)
+    os.kill(process, signal.SIGCONT)
+    assert api_reader.status(job_id)["status"] == "success"
+    assert api_reader.download(job_id).text.splitlines() == lines("u1")
+
+
+def test_a_job_s_process_stays_frozen(site: Site, tmp_path: Path) -> None:
+    """It is canceled, or fails after job_timeout_seconds; neither waits for it."""
+    api_reader = ApiReader(site)
+    job_id, other = api_reader.job(["u1"], do="wait"), api_reader.job(["u2"])
+    process = wait_started(tmp_path, "u1")
+    os.kill(process, signal.SIGSTOP)
+    site.command("jobs", "cancel", job_id)
+    assert api_reader.status(job_id)["status"] == "canceled"
+    assert api_reader.status(other)["status"] == "success"
+    wait_until(lambda: not Path(f"/proc/{process}").exists(), what="the frozen process to end")
+
+
+def test_the_server_is_frozen_for_a_while_at_each_step(site: Site, tmp_path: Path) -> None:
+    """Callers wait, and are answered then: nobody is refused who would not have been, and nothing runs twice."""
+    assert site.process
+    services = Services(site).prepare()
+    running = services.api_reader.job(["u1"], do="wait")
+    wait_started(tmp_path, "u1")
+    held: List[Dict[str, Any]] = []
+    query = threading.Thread(target=lambda: held.append(services.api_reader.status(running)))
+    query.start()
+    site.process.send_signal(signal.SIGSTOP)
+    go(tmp_path)  # the job's process goes on
+    threading.Timer(2, lambda: site.process.send_signal(signal.SIGCONT)).start()  # type: ignore[union-attr]
+    answers = ask_all(services)
+    assert len(answers) == 7 and all(good(name, answer) for name, answer in answers.items()), answers
+    query.join(60)
+    assert held[0]["status"] == "success"
+    assert jobs_of(site).get(running).attempt == 1
+
+
+def test_the_server_is_killed_while_all_services_are_asked(site: Site) -> None:
+    """Whoever was answered stays answered; the others see a broken connection, never a yes."""
+    services = Services(site).prepare()
+    accepted: List[str] = []
+    broken: List[str] = []
+    killed = threading.Event()
+
+    def ask(name: str, call: Any) -> None:
+        while not killed.is_set():
+            try:
+                answer = call()
+                assert good(name, answer), answer.text
+            except (requests.RequestException, ValueError):  # or half an answer, which is no JSON
+                broken.append(name)
+                return
+            if name == "upload":
+                accepted.append(answer.json()["data"]["jobId"])
+
+    threads = [threading.Thread(target=ask, args=item) for item in services.calls().items()]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(accepted) >= 5, 60, "uploads")
+    site.kill()
+    for thread in threads:
+        thread.join(60)
+    killed.set()
+    assert set(broken) == set(services.calls())
+    wait_until(lambda: not site.processes(), 20, "its child processes to end")
+    decisions = len(list(read(site.data_dir / "audit")))
+    assert decisions > 0
+    site.start()
+    for job_id in accepted:
+        assert services.api_reader.status(job_id)["status"] == "success"
+    answers = ask_all(services)
+    assert all(good(name, answer) for name, answer in answers.items()), answers
+    # the trail goes on after a line that was cut off
+    wait_until(lambda: len(list(read(site.data_dir / "audit"))) == decisions + 3, what="the audit trail")

@@ -1,0 +1,109 @@
+"""A site with all services, and one call of each as FATE Flow makes it."""
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import requests
+
+from fate_ext_plugin.auth.box import SecretBox, master_key
+from fate_ext_plugin.auth.clients import Clients
+from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.db.base import Store, now_ms
+from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.host.standalone import open_database
+from fate_ext_plugin.permission.grants import Grants
+from tests.auth.conftest import vectors
+from tests.permission.conftest import grant, recorded
+from tests.support.api_reader import ApiReader
+from tests.support.site import Site
+from tests.support.slow_source import install_slow_source, slow_view
+
+APP_KEY, SECRET = "demo-app-key", "demo-secret-key!"
+PARTY = "10000"
+
+
+def site_with_all(folder: Path, **section: Any) -> Site:
+    """Not started. Its views are those of :mod:`tests.support.slow_source`, whose folder is ``folder``'s parent."""
+    folder.mkdir(exist_ok=True)
+    site = install_slow_source(Site(folder, {
+        "min_free_bytes": 0, "permission": {},
+        "authentication": {"party_id": PARTY, "signature_over_http": True}, **section}))
+    site.data_dir.mkdir(exist_ok=True)
+    store = Store(open_database(site.settings))
+    migrate(store)
+    box = SecretBox(master_key(site.data_dir / "master_key", None, make=True))
+    Clients(store, box).add(APP_KEY, "the client", secret=SECRET)
+    SiteKeys(store, box).add_public("9999", vectors("1.11.2")["public_key"])
+    # limited, so that each check counts a use
+    Grants(store).add(grant("all", components=["*"], datasets=["*/*"], max_uses=1_000_000))
+    getattr(store.database, "close_all", store.database.close)()
+    site.write_settings(views={"slow": slow_view(folder.parent)})
+    return site
+
+
+class Services:
+    """The calls by service."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self.api_reader = site, ApiReader(site)
+        self._number = itertools.count()
+        #: a job that has ended
+        self.result = ""
+        self._partner = vectors("1.11.2")["vectors"][0]
+
+    def prepare(self) -> "Services":
+        """Needs a server that is well."""
+        self.result = self.api_reader.job(["u0"])
+        assert self.api_reader.status(self.result)["status"] == "success"
+        return self
+
+    def calls(self) -> Dict[str, Callable[[], requests.Response]]:
+        return {name: getattr(self, name) for name in (
+            "upload", "query", "download", "client_authentication", "site_authentication", "signature", "permission")}
+
+    def upload(self) -> requests.Response:
+        return self.api_reader.upload([f"u{next(self._number)}"])
+
+    def query(self) -> requests.Response:
+        return self.api_reader.query(self.result)
+
+    def download(self) -> requests.Response:
+        return self.api_reader.download(self.result)
+
+    def client_authentication(self) -> requests.Response:
+        stamp, nonce = str(now_ms()), f"nonce-{time.monotonic_ns()}"
+        text = signed_text(ClientRequest("/v1/job/query", {"timestamp": stamp, "nonce": nonce}, b"", None), APP_KEY)
+        headers = {"TIMESTAMP": stamp, "NONCE": nonce, "APP-KEY": APP_KEY,
+                   "SIGNATURE": Signer(SECRET, "hmac-sha1").sign(text)}
+        return self._post("client_authentication", {
+            "full_path": "/v1/job/query", "headers": headers, "form": None, "data": None, "json": None})
+
+    def site_authentication(self) -> requests.Response:
+        """Of a stock partner's signature, which is the same each time."""
+        return self._post("site_authentication", {
+            "src_party_id": "9999", "site_signature": self._partner["site_signature"], "body": self._partner["body"]})
+
+    def signature(self) -> requests.Response:
+        return self._post("signature", {"party_id": PARTY, "body": {"job": 1}})
+
+    def permission(self) -> requests.Response:
+        request = json.loads(json.dumps(recorded()[3]))
+        request["run_time_conf"]["job_parameters"]["common"]["model_version"] = f"2026112310380531{next(self._number)}"
+        return self._post("permission", request)
+
+    def _post(self, service: str, body: Any) -> requests.Response:
+        return requests.post(self.site.url(service), json=body, timeout=120)
+
+
+def good(name: str, response: requests.Response) -> bool:
+    """Whether it says yes, and not that it is refused or can't be decided."""
+    if response.status_code != 200:
+        return False
+    if name == "download":
+        return response.text.splitlines() == ["id,amount", "u0,amount=u0"]
+    if name == "query":
+        return bool(response.json()["data"]["status"] == "success")
+    return bool(response.json()["code"] == 0)
