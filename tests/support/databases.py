@@ -61,6 +61,7 @@ def empty_store(kind: str, folder: Path) -> Iterator[Store]:
         yield store
     finally:
         Insert.on_conflict = on_conflict
+        store.bind(MODELS)  # a test may have bound them to another
         store.call(_drop_tables)
         getattr(store.database, "close_all", store.database.close)()
 
