@@ -6,7 +6,7 @@ from typing import Dict, Iterator, List
 import pytest
 import requests
 
-from fate_ext_plugin.audit import read
+from fate_ext_plugin.audit_search import read
 from tests.support.all_services import Services, good, site_with_all
 from tests.support.api_reader import ApiReader
 from tests.support.site import Site, wait_until
