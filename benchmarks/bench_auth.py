@@ -52,12 +52,16 @@ THREADS = 4
 RECORDED = Path(__file__).parent.parent / "tests" / "data"
 OF_ITS_JOBS = re.compile(r'\d{21}|"(table|metric)_')
 
-# The server of `fate-ext serve` with one more view, which does nothing.
+# Those that our services run on: with `fate-ext serve`, and mounted, where each request has a thread of its own.
+SERVERS = {"cheroot": "on cheroot, as of `fate-ext serve`", "werkzeug": "on Werkzeug's server, as of FATE Flow"}
+# Either with one more view, which does nothing.
 SERVER = """
+import logging
 import sys
 from pathlib import Path
 from cheroot import wsgi
 from flask import jsonify
+from werkzeug.serving import make_server
 from fate_ext_plugin.apps import create_app
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
@@ -66,10 +70,15 @@ settings = read_settings_file(Path(sys.argv[1]))
 plugin = Plugin(settings, Standalone(settings))
 app = create_app(plugin.manager())
 app.add_url_rule("/empty", "empty", lambda: jsonify(code=0, msg="success"), methods=["POST"])
-server = wsgi.Server(("127.0.0.1", settings.listen.port), app, numthreads=16)
-server.prepare()
+if sys.argv[2] == "cheroot":
+    server = wsgi.Server(("127.0.0.1", settings.listen.port), app, numthreads=16)
+    server.prepare()
+    serve = server.serve
+else:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    serve = make_server("127.0.0.1", settings.listen.port, app, threaded=True).serve_forever
 print("ready", flush=True)
-server.serve()
+serve()
 """
 
 BUILT_IN = """
@@ -218,7 +227,7 @@ def requests_a_second(url: str, bodies: List[bytes]) -> float:
     return len(bodies) / took
 
 
-def over_http(conf: Path, port: int, authentication: Authentication) -> None:
+def over_http(conf: Path, port: int, authentication: Authentication, kind: str, named: str) -> None:
     settings = read_settings_file(conf)
     fence = Fence(Storage(settings.data_dir, 0).secret(), (), ())
     uris = {**service_uris(fence, "127.0.0.1", port, set(ROWS.values())), "empty": "/empty"}
@@ -240,7 +249,7 @@ def over_http(conf: Path, port: int, authentication: Authentication) -> None:
         return [json.dumps(body).encode() for body in made]
 
     runs: Dict[str, List[float]] = {name: [] for name in ("empty", *ROWS)}
-    with subprocess.Popen([sys.executable, "-c", SERVER, str(conf)], stdout=subprocess.PIPE,
+    with subprocess.Popen([sys.executable, "-c", SERVER, str(conf), kind], stdout=subprocess.PIPE,
                           env=dict(os.environ, PYTHONPATH=PACKAGE_FOLDER)) as server:
         try:
             assert server.stdout and server.stdout.readline() == b"ready\n"
@@ -251,11 +260,11 @@ def over_http(conf: Path, port: int, authentication: Authentication) -> None:
         finally:
             server.kill()
     texts = [json.dumps(body) for body in islice(recorded_bodies(), count)]
-    show(f"over HTTP, {THREADS} callers, {ROUNDS} rounds in turn, medians; of the recorded bodies "
+    show(f"over HTTP, {named}, {THREADS} callers, {ROUNDS} rounds in turn, medians; of the recorded bodies "
          f"{1 - len(set(texts)) / count:.0%} repeat an earlier one", ["", "requests/s"],
          [[name, statistics.median(found)] for name, found in runs.items()])
     for name in ROWS:
-        verdict(f"{name}, share of the empty view's rate",
+        verdict(f"{kind}: {name}, share of the empty view's rate",
                 statistics.median(runs[name]) / statistics.median(runs["empty"]), 0.7, at_least=True)
 
 
@@ -272,7 +281,8 @@ def main() -> None:
             settings, store, "9999", None, lambda: [("9999", "private", private.export_key().decode())])
         authentication.clients._clients.add(KEY, "the benchmark", secret=SECRET)
         in_process(authentication, private)
-        over_http(conf, port, authentication)
+        for kind, named in SERVERS.items():
+            over_http(conf, port, authentication, kind, named)
 
 
 if __name__ == "__main__":
