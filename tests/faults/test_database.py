@@ -115,7 +115,7 @@ def test_a_job_that_ends_meanwhile_is_run_again(site: Site, cable: Cable, folder
     query.join(60)
     assert [(answer.status_code, answer.json()["data"]["status"]) for answer in held] == [(200, "success")]
     assert api_reader.download(job_id).text.splitlines() == lines(fault)
-    wait_until(lambda: [name for name in site.files() if job_id in name] == [f"jobs/{job_id}/result.1"])
+    wait_until(lambda: [name for name in site.files() if job_id in name] == [f"jobs/{job_id}/result.2"])
     assert {name.split("/")[1] for name in site.files() if name.startswith("jobs/")} <= {
         name.split("/")[1] for name in files}  # nothing of the upload that was refused
 

@@ -123,7 +123,7 @@ def test_a_disk_that_fails_becomes_read_only(site: Site, disk: Disk, tmp_path: P
     site.start()
     assert api_reader.download(result).text.splitlines() == lines("u1")
     assert api_reader.features(["u5"]) == lines("u5")
-    assert site.files() == sorted(name for name in site.files() if name.endswith("/result"))
+    assert site.files() == sorted(name for name in site.files() if name.endswith("/result.1"))
 
 
 def test_what_was_accepted_outlives_a_power_cut(site: Site, disk: Disk, tmp_path: Path) -> None:

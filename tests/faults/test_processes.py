@@ -40,7 +40,7 @@ def test_a_job_s_process_is_killed(site: Site, tmp_path: Path) -> None:
     assert data["message"].startswith("The job's process was killed by SIGKILL (out of memory, most likely")
     assert api_reader.status(other)["status"] == "success"
     assert host_answers(site)
-    wait_until(lambda: [name for name in site.files() if "jobs/" in name] == [f"jobs/{other}/result"])
+    wait_until(lambda: [name for name in site.files() if "jobs/" in name] == [f"jobs/{other}/result.1"])
 
 
 def test_a_job_s_process_is_frozen_for_a_while(site: Site, tmp_path: Path) -> None:
