@@ -34,6 +34,8 @@ class FeatureJob(ExtModel):
             (("f_owner", "f_status"), False),
             (("f_create_time", "f_job_id"), False),
             (("f_status", "f_create_time", "f_job_id"), False),
+            # All that the overview sums up: on MySQL, reading the rows themselves takes over three times as long.
+            (("f_create_time", "f_status", "f_ids", "f_matched", "f_elapsed"), False),
             (("f_view", "f_create_time", "f_job_id"), False),
             (("f_view", "f_status", "f_create_time", "f_job_id"), False),
         )

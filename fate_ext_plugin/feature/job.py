@@ -155,7 +155,7 @@ class Jobs:
         """
         job = FeatureJob
         sums = job.select(
-            job.f_status, fn.COUNT(job.f_job_id), fn.SUM(job.f_ids), fn.SUM(job.f_matched), fn.SUM(job.f_elapsed),
+            job.f_status, fn.COUNT(job.f_status), fn.SUM(job.f_ids), fn.SUM(job.f_matched), fn.SUM(job.f_elapsed),
             fn.COUNT(job.f_elapsed), fn.MAX(job.f_elapsed)).group_by(job.f_status)
         ends = [*begins[1:], None]
         rows: List[List[Any]] = self._store.call(lambda: [
