@@ -64,8 +64,9 @@ class Runner:
         """Put running jobs back and end their processes; queries that are held say that their jobs go on."""
         self._stopping.set()
         self._wake.set()
-        if self._dispatcher.is_alive():
-            self._dispatcher.join(10.0)  # it begins no job any more
+        for thread in (self._dispatcher, self._watcher):
+            if thread.is_alive():
+                thread.join(10.0)  # it begins no job any more
         with self._lock:
             running, threads = list(self._running.values()), list(self._threads_of_jobs.values())
         for event in running:
@@ -79,7 +80,7 @@ class Runner:
         """:raises NotReady: no job would be run."""
         if self._stopping.is_set():
             raise NotReady("The server is stopping.")
-        if not self._dispatcher.is_alive():
+        if not (self._dispatcher.is_alive() and self._watcher.is_alive()):
             raise NotReady("The thread that runs jobs has ended; look at the server's log and restart it.")
 
     def wake(self) -> None:
@@ -208,6 +209,8 @@ class Runner:
             return
         mates = self._servers.mates()
         for job in self._jobs.active_of(gone):
+            if job.job_id in self._running:
+                continue  # lost before, by this server; its run has not ended yet
             if job.owner in mates:
                 self._retry(job)
             else:

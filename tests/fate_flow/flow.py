@@ -61,11 +61,11 @@ class Flow:
 
     def __init__(
         self, installation: Installation, folder: Path, section: Any, conf: Optional[Mapping[str, Any]] = None,
-        pythonpath: Tuple[Path, ...] = (), host: str = "127.0.0.1",
+        pythonpath: Tuple[Path, ...] = (),
     ) -> None:
-        self.installation, self.folder, self._pythonpath, self.host = installation, folder, pythonpath, host
+        self.installation, self.folder, self._pythonpath = installation, folder, pythonpath
         self.port, self._grpc_port = free_port(), free_port()
-        self.url = f"http://{host}:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}"
         self.keys: Optional[Tuple[str, str]] = None  # app key and secret, where calls are to be signed
         self.process: Optional[subprocess.Popen] = None
         self._lay_out()
@@ -83,7 +83,7 @@ class Flow:
     def configure(self, section: Any, conf: Optional[Mapping[str, Any]] = None) -> None:
         """Write service_conf.yaml; counts from the next start."""
         content = yaml.safe_load((self.installation.base / "conf" / "service_conf.yaml").read_text("utf-8"))
-        _merge(content, {"fateflow": {"host": self.host, "http_port": self.port, "grpc_port": self._grpc_port},
+        _merge(content, {"fateflow": {"host": "127.0.0.1", "http_port": self.port, "grpc_port": self._grpc_port},
                          "hook_module": {"extension": "fate_ext_plugin.mount"}})
         _merge(content, conf or {})
         content[SECTION] = section

@@ -44,6 +44,14 @@ class Cluster:
         self.nginx.start()
         return self
 
+    def restart(self) -> None:
+        """As it was, whatever the test before left."""
+        (self.folder / "go").unlink(missing_ok=True)
+        for site in self.sites:
+            site.resume()
+            if not site.runs():
+                site.start()
+
     def stop(self) -> None:
         self.nginx.stop()
         for site in self.sites:

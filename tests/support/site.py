@@ -101,7 +101,7 @@ class Site:
 
     def stop(self) -> None:
         """As an operator does: SIGTERM."""
-        if self.process and self.process.poll() is None:
+        if self.process and self.runs():
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(20)
 
@@ -111,13 +111,16 @@ class Site:
         self.process.kill()
         self.process.wait(20)
 
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def pause(self) -> None:
         """As a machine does that swaps, or is moved: SIGSTOP to the server alone, not to its children."""
         assert self.process
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        if self.process and self.process.poll() is None:
+        if self.process and self.runs():
             self.process.send_signal(signal.SIGCONT)
 
     def url(self, service: str) -> str:
