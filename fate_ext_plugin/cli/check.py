@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Tuple, TypeVar
 
-from peewee import MySQLDatabase
+from peewee import MySQLDatabase, PostgresqlDatabase, SqliteDatabase
 
 from fate_ext_plugin.cli.check_flow import flow_tests
 from fate_ext_plugin.cli.check_hooks import hook_tests
@@ -20,6 +20,7 @@ T = TypeVar("T")
 # Partners need some days to exchange keys.
 SOON_MS = 14 * 86_400_000
 NOTHING_YET = "none yet"
+DATABASES = {MySQLDatabase: "MySQL", PostgresqlDatabase: "PostgreSQL", SqliteDatabase: "SQLite"}
 
 
 def checks(settings: Settings, conf: Path, flow: Optional[str] = None) -> Iterator[Tuple[str, Test]]:
@@ -75,7 +76,7 @@ def database(settings: Settings, conf: Path) -> str:
     if longest is not None and longest < MAX_URL:
         raise InvalidSettings(f"The column f_url of t_service_registry_info holds {longest} characters; FATE Flow's "
                               f"own holds {MAX_URL}. Widen it, or MySQL refuses or cuts our urls.")
-    return type(store.database).__name__
+    return next(name for kind, name in DATABASES.items() if isinstance(store.database, kind))
 
 
 def _url_column(store: Store) -> Optional[int]:

@@ -421,6 +421,7 @@ class ListenAnswer(Schema):
     host = fields.String()
     port = fields.Integer()
     public_host = fields.String(allow_none=True)
+    public_port = fields.Integer(allow_none=True)
 
 
 class SettingsAnswer(Schema):
@@ -429,6 +430,8 @@ class SettingsAnswer(Schema):
     server_name = fields.String()
     listen = fields.Nested(ListenAnswer)
     data_dir = fields.String()
+    shared_dir = fields.String(allow_none=True)
+    server_timeout_seconds = fields.Integer()
     allowed_networks = fields.List(fields.String())
     trusted_proxies = fields.List(fields.String())
     verify_job = fields.Boolean()

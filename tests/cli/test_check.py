@@ -61,7 +61,7 @@ def test_a_running_site_is_ok(check: Check, site: Site) -> None:
     site.start()
     status, lines = check()
     assert status == 0 and problems(lines) == []
-    assert "ok      database: SqliteDatabase" in lines
+    assert "ok      database: SQLite" in lines
 
 
 def test_settings_that_can_t_be_used_are_named(check: Check, site: Site, tmp_path: Path) -> None:

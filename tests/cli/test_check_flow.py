@@ -265,7 +265,7 @@ def test_a_host_name_too_long_for_the_registry(fate: Fate) -> None:
 def test_a_short_url_column_of_mysql(fate: Fate, tmp_path: Path) -> None:
     fate.section["database"] = database_url("MYSQL")
     store = Standalone(parse_settings({**fate.section, "data_dir": "db"}, tmp_path)).store
-    assert fate.said("database") == "ok: PooledMySQLDatabase" and _url_column(store) is None
+    assert fate.said("database") == "ok: MySQL" and _url_column(store) is None
     with store.connection() as database:
         database.execute_sql("CREATE TABLE t_service_registry_info (f_url VARCHAR(60))")
     try:

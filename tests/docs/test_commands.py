@@ -32,7 +32,6 @@ NOT_RUN = {
 SAYS_NO = {
     # It goes through in FATE's own environment: tests/fate_flow/test_enable.py.
     "fate-ext check --conf DIR/conf/service_conf.yaml": "FATE Flow can't be imported",
-    "fate-ext jobs cancel JOB --conf FILE": "The job can't be canceled any more: it is success.",
     "fate-ext grant explain --party 9999 --component hetero_lr --dataset credit/customers": "refused:",
     "fate-ext grant explain --party 9999 --role guest --component homo_nn --other 10001 --at '2026-12-24 23:00'":
         "refused:",

@@ -26,6 +26,9 @@ OTHERS = {
     "apps/ (HTTP)": "a drawing, and a list of files",
     "Party 9999 may not": "an answer",
     "[Service]": "for systemd",
+    '{"retcode": 0': "answers",
+    "export FATE_EXT_APP_KEY": "for a server of one's own; tests/cli/test_url.py",
+    "proxy_set_header Host": "for nginx",
     "DELETE FROM t_serv": "for FATE Flow's database",
 }
 #: what a view needs beside an example of a part of it
