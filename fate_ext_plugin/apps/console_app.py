@@ -26,6 +26,7 @@ from fate_ext_plugin.console.visit import CONSOLE, Visit, url
 from fate_ext_plugin.errors import (
     ExtError,
     Forbidden,
+    InvalidRequestBody,
     MethodNotAllowed,
     NoSuchPath,
     RoleMissing,
@@ -141,7 +142,7 @@ class Console:
         if path == "/sign-out":
             return self._sign_out(browser)
         route, variables = _route(path)
-        query = parse_qs(request.query_string.decode("utf-8", "replace"), errors="replace", max_num_fields=MAX_FIELDS)
+        query = _fields(request.query_string)
         visit = Visit(self._desk, browser.client, browser.address, variables, query)
         if isinstance(route, Page):
             return self._page(browser, route, visit, Form(), None, 200)
@@ -152,10 +153,7 @@ class Console:
         body = read_body(MAX_FORM_BYTES)
         if request.mimetype != FORM:
             raise UnsupportedBody(f"Send the form as {FORM}.")
-        try:
-            typed = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-        except ValueError:
-            raise UnsupportedBody(f"A form has {MAX_FIELDS} fields at most.") from None
+        typed = _fields(body)
         token = typed.pop("form_token", [""])
         if not self._from_here() or not self._sessions.accepts(browser.cookie, token[0]):
             self._note(browser, False, StaleForm.reason)
@@ -236,7 +234,7 @@ class Console:
         if action.then is None:
             return self._page(
                 browser, action.page, visit, Form(action.operation, typed, path=visit.path), outcome, 200)
-        about = next(iter(visit.path.values()), None) or outcome.get("name") or outcome.get("app_key") or ""
+        about = next(reversed(list(visit.path.values())), None) or outcome.get("name") or outcome.get("app_key") or ""
         word = session.leave(Notice(action.operation, about, outcome.get("secret")))
         return _to(url(action.then.format(**visit.path), note=word))
 
@@ -283,6 +281,16 @@ def _route(path: str) -> Tuple[Any, Dict[str, str]]:
             raise MethodNotAllowed(f"{request.method} is not allowed here.") from None
         raise NoSuchPath("There is no such page.") from None
     return route, dict(variables)
+
+
+def _fields(text: bytes) -> Dict[str, List[str]]:
+    """Of a query or a form.
+
+    :raises InvalidRequestBody: there are too many."""
+    try:
+        return parse_qs(text.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise InvalidRequestBody(f"More than {MAX_FIELDS} fields.") from None
 
 
 def _known(path: str) -> str:
