@@ -53,8 +53,9 @@ def document() -> Dict[str, Any]:
     return found
 
 
+@pytest.mark.skipif(sys.version_info < (3, 9), reason="apispec needs a younger `packaging` than FATE pins")
 def test_the_file_is_what_the_schemas_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`make openapi` writes it; both Pythons write the same."""
+    """`make openapi` writes it."""
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     import make_openapi
 
