@@ -29,7 +29,7 @@ def joining(flow: Flow) -> int:
     """The process of the feature job that runs: what a child does that was given a task."""
     def found() -> Any:
         log = flow.folder / "fateflow" / "fate_ext" / "jobs"
-        running = any(log.glob("*/scratch"))
+        running = any(log.glob("*/scratch.*"))
         return running and [pid for pid, line in flow.group().items() if "feature.worker" in line]
     return int(wait_until(found, 120, "the feature job's process")[0])
 

@@ -60,7 +60,7 @@ def test_the_registry_has_one_url_nginx_s(party: Party) -> None:
     assert party.one.registry() == party.two.registry()
     assert party.one.service("upload").startswith(f"http://127.0.0.1:{party.nginx.port}/v1/ext/upload?token=")
     _, printed = party.one.command("check", "--conf", str(party.one.conf))
-    assert "ok      servers: 2 of 2 show life, each with files of its own" in printed
+    assert "ok      servers: 2 of 2 show life, each with files of its own" in printed, printed
 
 
 def test_an_api_reader_uploads_to_one_server_and_downloads_from_the_other(party: Party) -> None:
