@@ -34,6 +34,7 @@ def party(
 ) -> Iterator[Party]:
     if not installation.api_reader_works:
         pytest.skip("ApiReader of this FATE Flow uploads an empty file")
+    installation.forget_ours()
     folder = tmp_path_factory.mktemp("party")
     flows = [Flow(installation, folder / name, None, pythonpath=(slow_source,)) for name in ("one", "two")]
     nginx = Nginx(folder / "nginx", [f"127.0.0.1:{flow.port}" for flow in flows], "/")
