@@ -270,4 +270,4 @@ def test_a_job_running_when_the_server_ends_is_taken_up(
     data = Caller(flow).query(job_id)
     assert data["status"] == "success", data
     assert len(Caller(flow).download(job_id).text.splitlines()) == 10
-    assert re.search(rf"job {job_id}: its server ended while it ran; it waits again", flow.log())
+    assert re.search(rf"job {job_id}: its server ended; it waits again", flow.log())
