@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from typing import Dict, Iterator, List, Sequence
 
 import duckdb
 from support import FOLDER, MIB, Run, Server, download, made_once, multipart, watching_children
+
+from fate_ext_plugin.feature.calling import calling
 
 THREADS = 2
 
@@ -132,20 +133,16 @@ def service(server: Server, body: Path, **parameters: str) -> "tuple[Run, int]":
 @contextmanager
 def watching_disk(*places: Path) -> Iterator[List[float]]:
     """Notes how much the files at ``places`` take at their most, in MiB."""
-    most, done = [0.0], threading.Event()
+    most = [0.0]
 
-    def watch() -> None:
-        while not done.wait(0.2):
-            most[0] = max(most[0], sum(map(_used, places)))
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield most
-    finally:
-        done.set()
-        watcher.join()
+    def look() -> None:
         most[0] = max(most[0], sum(map(_used, places)))
+
+    try:
+        with calling(look, 0.2):
+            yield most
+    finally:
+        look()
 
 
 def _used(place: Path) -> float:

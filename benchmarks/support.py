@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import yaml
 
 import fate_ext_plugin
 from fate_ext_plugin.cli.table import table
+from fate_ext_plugin.feature.calling import calling
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.fence import Fence
 from fate_ext_plugin.registration import service_uris
@@ -222,25 +222,19 @@ def cpu_of(pid: int) -> float:
 @contextmanager
 def watching_children(pid: int) -> Iterator[Run]:
     """Notes in ``peak`` how high the memory of any child of ``pid`` gets."""
-    run, done = Run(0.0), threading.Event()
+    run = Run(0.0)
 
-    def watch() -> None:
+    def look() -> None:
         # Asks for the children only: a walk over all of /proc, that often, would take a core from what is measured.
-        while not done.wait(0.1):
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                try:
-                    for child in children.read_text().split():
-                        run.peak = max(run.peak, memory_of(int(child), "VmHWM"))
-                except (OSError, ValueError):
-                    continue  # it ended meanwhile
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                for child in children.read_text().split():
+                    run.peak = max(run.peak, memory_of(int(child), "VmHWM"))
+            except (OSError, ValueError):
+                continue  # it ended meanwhile
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with calling(look, 0.1):
         yield run
-    finally:
-        done.set()
-        watcher.join()
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

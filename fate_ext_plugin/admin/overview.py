@@ -1,5 +1,4 @@
 """What happened of late, in sums: jobs, decisions, and the disk."""
-import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Dict, List
@@ -42,10 +41,10 @@ def show_overview(desk: Desk, call: Call) -> Dict[str, Any]:
     name = call.said["span"]
     span = SPANS[name]
     begins = span.all(datetime.now())
-    disk = shutil.disk_usage(desk.settings.data_dir)
+    total, used, free = desk.storage.disk_usage()
     return {
         "span": name, "jobs": _jobs(desk, begins), "decisions": _decisions(desk, span, begins),
-        "disk": {"total": disk.total, "used": disk.used, "free": disk.free, "min_free": desk.settings.min_free_bytes,
+        "disk": {"total": total, "used": used, "free": free, "min_free": desk.settings.min_free_bytes,
                  "results": desk.jobs.result_bytes()}}
 
 

@@ -1,5 +1,4 @@
 """This site's server: settings in force and health."""
-import shutil
 from typing import Any, Dict
 
 from fate_ext_plugin import __version__
@@ -15,9 +14,10 @@ def show_settings(desk: Desk, call: Call) -> Any:
 
 def show_health(desk: Desk, call: Call) -> Dict[str, Any]:
     problems = desk.readiness.problems()
+    _, _, free = desk.storage.disk_usage()
     return {
         "status": "not ready" if problems else "ready", "problems": problems, "version": __version__,
-        "party_id": desk.party_id, "free_bytes": shutil.disk_usage(desk.settings.data_dir).free,
+        "party_id": desk.party_id, "free_bytes": free,
         "waiting_jobs": desk.jobs.count(JobFilter(WAITING)), "running_jobs": desk.jobs.count(JobFilter(RUNNING))}
 
 
