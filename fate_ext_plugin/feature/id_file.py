@@ -92,7 +92,7 @@ class IdFile:
         self._check_lengths(lines)
         if self._first:
             lines = self._without_header(lines)
-        self._any = self._any or (lines != b"" and not lines.isspace())
+        self._any = self._any or lines.strip(b" \t\n") != b""
         self._limit(lines)
         self._target.write(lines)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from requests_toolbelt import MultipartEncoder
@@ -594,6 +594,7 @@ def test_any_file_in_any_chunks(
 
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(chunks=st.lists(st.binary(min_size=1)))
+@example(chunks=[b"\x0b"])  # white space elsewhere, but not here: an ID
 def test_any_bytes_are_read_or_refused(chunks: List[bytes]) -> None:
     try:
         result = read(chunks, None)
