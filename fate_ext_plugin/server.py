@@ -3,7 +3,7 @@ import logging
 import os
 import signal
 import threading
-from typing import List
+from typing import Any, List
 
 from cheroot import wsgi
 
@@ -24,8 +24,20 @@ MAX_HEADER_BYTES = 1 << 18
 class Server(wsgi.Server):
     """Logs what goes wrong, without tokens."""
 
+    # Seconds until it sees that it is to stop. Cheroot's own half second is felt at each restart.
+    expiration_interval = 0.1
+
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         logger.log(level, msg, exc_info=traceback)
+
+
+def make_server(settings: Settings, app: Any) -> Server:
+    """Not listening yet."""
+    server = Server(
+        (settings.listen.host, settings.listen.port), app, numthreads=settings.max_held_queries + WORK_THREADS,
+        timeout=TIMEOUT_SECONDS, request_queue_size=128)
+    server.max_request_header_size = MAX_HEADER_BYTES
+    return server
 
 
 def serve(settings: Settings) -> None:
@@ -37,15 +49,14 @@ def serve(settings: Settings) -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactTokens())
     # A signal only says so: an exception out of its handler could leave cheroot waiting for itself for ever.
+    # Any thread may be the one the kernel interrupts, and Python's handler would wait until this one wakes up.
     ended, end = os.pipe()
+    os.set_blocking(end, False)
+    signal.set_wakeup_fd(end)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os.write(end, b"."))
+        signal.signal(number, lambda *_: None)
     plugin = Plugin(settings, Standalone(settings))
-    server = Server(
-        (settings.listen.host, settings.listen.port), create_app(plugin.manager()),
-        numthreads=settings.max_held_queries + WORK_THREADS, timeout=TIMEOUT_SECONDS, request_queue_size=128)
-
-    server.max_request_header_size = MAX_HEADER_BYTES
+    server = make_server(settings, create_app(plugin.manager()))
     listen = settings.listen
     try:
         try:

@@ -1,4 +1,5 @@
 """Processes of a server are killed or frozen (SIGKILL, SIGSTOP, SIGCONT), and what the callers see."""
+import ctypes
 import os
 import signal
 import threading
@@ -17,12 +18,26 @@ from tests.support.site import Site, wait_until
 from tests.support.slow_source import go, jobs_of, lines, wait_started
 
 
-@pytest.fixture(params=["alone", "mounted"])
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    site = site_with_all(tmp_path / "site", concurrent_jobs=1)
+@pytest.fixture(scope="module", params=["alone", "mounted"])
+def shared_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = site_with_all(tmp_path_factory.mktemp(request.param) / "site", concurrent_jobs=1)
     site.module = "tests.support.host_app" if request.param == "mounted" else ""
     yield site.start()
     site.stop()
+
+
+@pytest.fixture
+def site(shared_site: Site, folder: Path) -> Site:
+    """Nothing is left of what jobs of an earlier test noted."""
+    for path in (folder / "go", folder / "started"):
+        path.unlink(missing_ok=True)
+    return shared_site
+
+
+@pytest.fixture
+def folder(shared_site: Site) -> Path:
+    """Of the source ``slow``."""
+    return shared_site.folder.parent
 
 
 def host_answers(site: Site) -> bool:
@@ -31,24 +46,24 @@ def host_answers(site: Site) -> bool:
     return response.status_code == (200 if site.module else 404)
 
 
-def test_a_job_s_process_is_killed(site: Site, tmp_path: Path) -> None:
+def test_a_job_s_process_is_killed(site: Site, folder: Path) -> None:
     api_reader = ApiReader(site)
     job_id, other = api_reader.job(["u1"], do="wait"), api_reader.job(["u2"])
-    os.kill(wait_started(tmp_path, "u1"), signal.SIGKILL)
+    os.kill(wait_started(folder, "u1"), signal.SIGKILL)
     data = api_reader.status(job_id)
     assert data["status"] == "failed"
     assert data["message"].startswith("The job's process was killed by SIGKILL (out of memory, most likely")
     assert api_reader.status(other)["status"] == "success"
     assert host_answers(site)
-    wait_until(lambda: [name for name in site.files() if "jobs/" in name] == [f"jobs/{other}/result.1"])
+    wait_until(lambda: [name for name in site.files() if job_id in name or other in name] == [f"jobs/{other}/result.1"])
 
 
-def test_a_job_s_process_is_frozen_for_a_while(site: Site, tmp_path: Path) -> None:
+def test_a_job_s_process_is_frozen_for_a_while(site: Site, folder: Path) -> None:
     api_reader = ApiReader(site)
     job_id = api_reader.job(["u1"], do="wait")
-    process = wait_started(tmp_path, "u1")
+    process = wait_started(folder, "u1")
     os.kill(process, signal.SIGSTOP)
-    go(tmp_path)
+    go(folder)
     time.sleep(1)
     assert jobs_of(site).get(job_id).status == "running"
     assert host_answers(site)
@@ -57,11 +72,11 @@ def test_a_job_s_process_is_frozen_for_a_while(site: Site, tmp_path: Path) -> No
     assert api_reader.download(job_id).text.splitlines() == lines("u1")
 
 
-def test_a_job_s_process_stays_frozen(site: Site, tmp_path: Path) -> None:
+def test_a_job_s_process_stays_frozen(site: Site, folder: Path) -> None:
     """It is canceled, or fails after job_timeout_seconds; neither waits for it."""
     api_reader = ApiReader(site)
     job_id, other = api_reader.job(["u1"], do="wait"), api_reader.job(["u2"])
-    process = wait_started(tmp_path, "u1")
+    process = wait_started(folder, "u1")
     os.kill(process, signal.SIGSTOP)
     site.command("jobs", "cancel", job_id)
     assert api_reader.status(job_id)["status"] == "canceled"
@@ -69,23 +84,34 @@ def test_a_job_s_process_stays_frozen(site: Site, tmp_path: Path) -> None:
     wait_until(lambda: not Path(f"/proc/{process}").exists(), what="the frozen process to end")
 
 
-def test_the_server_is_frozen_for_a_while_at_each_step(site: Site, tmp_path: Path) -> None:
+def test_the_server_is_frozen_for_a_while_at_each_step(site: Site, folder: Path) -> None:
     """Callers wait, and are answered then: nobody is refused who would not have been, and nothing runs twice."""
     assert site.process
     services = Services(site).prepare()
     running = services.api_reader.job(["u1"], do="wait")
-    wait_started(tmp_path, "u1")
+    wait_started(folder, "u1")
     held: List[Dict[str, Any]] = []
     query = threading.Thread(target=lambda: held.append(services.api_reader.status(running)))
     query.start()
     site.process.send_signal(signal.SIGSTOP)
-    go(tmp_path)  # the job's process goes on
+    go(folder)  # the job's process goes on
     threading.Timer(2, lambda: site.process.send_signal(signal.SIGCONT)).start()  # type: ignore[union-attr]
     answers = ask_all(services)
     assert len(answers) == 7 and all(good(name, answer) for name, answer in answers.items()), answers
     query.join(60)
     assert held[0]["status"] == "success"
     assert jobs_of(site).get(running).attempt == 1
+
+
+def test_sigterm_ends_the_server_whichever_thread_it_interrupts(tmp_path: Path) -> None:
+    """The kernel hands a signal to any thread, most often to the first."""
+    site = site_with_all(tmp_path / "site").start()
+    assert site.process
+    threads = sorted(int(folder.name) for folder in Path(f"/proc/{site.process.pid}/task").iterdir())
+    assert len(threads) > 1
+    assert ctypes.CDLL(None, use_errno=True).tgkill(site.process.pid, threads[-1], signal.SIGTERM) == 0
+    assert site.process.wait(20) == 0
+    assert site.log.read_text("utf-8").rstrip().endswith("stopping")
 
 
 def test_the_server_is_killed_while_all_services_are_asked(site: Site) -> None:
