@@ -86,18 +86,22 @@ class AuditTrail:
     def _start(self) -> None:
         with self._writing:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._write, name="fate-ext-audit", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._write, name="fate-ext-audit", daemon=True)
+                thread.start()
+                self._thread = thread
                 atexit.register(self._end)
 
     def _write(self) -> None:
         while True:
-            if self._wake.wait(SAVE_SECONDS if self.tally.changed else None):
-                time.sleep(GATHER_SECONDS)  # what comes meanwhile is written with it
-                self._wake.clear()
-                self.flush()
-            if self.tally.due(self._clock()):
-                self.tally.save(self._clock())
+            try:
+                if self._wake.wait(SAVE_SECONDS if self.tally.changed else None):
+                    time.sleep(GATHER_SECONDS)  # what comes meanwhile is written with it
+                    self._wake.clear()
+                    self.flush()
+                if self.tally.due(self._clock()):
+                    self.tally.save(self._clock())
+            except Exception:  # such as no memory for a moment; without this thread nothing is written any more
+                logger.exception("decisions could not be written to the audit trail")
 
     def _end(self) -> None:
         self.flush()

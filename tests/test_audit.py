@@ -49,6 +49,33 @@ def test_it_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
     assert len(numbers) > 20
 
 
+def test_what_fails_once_ends_neither_the_trail_nor_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trail = AuditTrail(tmp_path)
+    starts = iter([RuntimeError("can't start new thread")])
+    start = threading.Thread.start
+
+    def fail_once(thread: threading.Thread) -> None:
+        for error in starts:
+            raise error
+        start(thread)
+    monkeypatch.setattr(threading.Thread, "start", fail_once)
+    with pytest.raises(RuntimeError):
+        trail.write("site", True, "1", None, None, "ok")
+    add = trail.tally.add
+    fails = iter([MemoryError()])
+    monkeypatch.setattr(trail.tally, "add", lambda *args: [raise_(error) for error in fails] or add(*args))
+    for number in range(20):
+        trail.write("site", True, f"{number}", None, None, "ok")
+        time.sleep(0.05)
+    wait_until(lambda: "19" in [entry["who"] for entry in read(tmp_path)])
+
+
+def raise_(error: BaseException) -> None:
+    raise error
+
+
 def test_threads_do_not_mix_their_lines_and_a_restart_goes_on(tmp_path: Path) -> None:
     for _ in range(2):
         trail = AuditTrail(tmp_path)
