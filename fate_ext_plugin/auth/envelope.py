@@ -22,8 +22,10 @@ from fate_ext_plugin.errors import Unauthenticated
 
 NONCE_BYTES = 16
 MAX_LENGTH = 4096
+# An envelope of another version counts for none, so that sites may be upgraded one by one.
 _signature = re.compile(
-    r"([A-Za-z0-9+/]{2,}={0,2})(?:~2~([\w-]{22})~([\w-]+)~([0-9]{1,16})~([\w-]{22})~([\w-]+))?", re.ASCII)
+    r"([A-Za-z0-9+/]{2,}={0,2})(?:~2~([\w-]{22})~([\w-]+)~([0-9]{1,16})~([\w-]{22})~([\w-]+)|~(?!2~)\d{1,3}~[!-~]*)?",
+    re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ PRIVATE, PUBLIC = "private", "public"
 # How the outcome of a key that could not be taken over begins.
 REFUSED = "refused: "
 PARTY_ID = re.compile(r"[A-Za-z0-9_-]{1,20}")
+# The header has the signature and, in the voucher, another.
+MAX_OWN_BITS = 8192
 ENVELOPES = ("auto", "require", "off")
 
 
@@ -131,11 +133,13 @@ class SiteKeys:
     ) -> str:
         """Take a key of our own, or make one; returns the fingerprint.
 
-        :raises InvalidKey: no RSA private key of 2048 bits or more, or one whose signatures have no padding.
+        :raises InvalidKey: no RSA private key of 2048 to 8192 bits, or one whose signatures have no padding.
         """
         rsa = parse_key(pem) if pem else new_key()
         if not rsa.private:
             raise InvalidKey("This is a public key; a private one is needed here.")
+        if rsa.bits > MAX_OWN_BITS:
+            raise InvalidKey(f"The key has {rsa.bits} bits; with more than {MAX_OWN_BITS} signatures are too long.")
         if (rsa.bits + 7) // 8 % 3 == 0:
             raise InvalidKey(
                 f"Signatures of {rsa.bits} bits end without base64 padding, which leaves no room for the "

@@ -12,8 +12,9 @@ from fate_ext_plugin.errors import Unauthenticated
 # Only nonces of good signatures come here, so this takes a partner that floods us.
 MAX_NONCES = 1_000_000
 PURGE_SECONDS = 60.0
-# Remembered longer than accepted: clocks of servers differ, and step.
+# Remembered longer than accepted, for clocks step; in a table far longer, for those of its servers differ, too.
 MARGIN_SECONDS = 60.0
+MARGIN_OF_SERVERS_SECONDS = 3600.0
 
 
 class Nonces(Protocol):
@@ -35,14 +36,14 @@ class MemoryNonces:
     ) -> None:
         self._clock, self._elapsed = clock, elapsed
         self._lock = threading.Lock()
-        self._uses: Dict[bytes, Tuple[int, str]] = {}
+        self._uses: Dict[bytes, Tuple[int, str, float]] = {}
         self._order: Deque[Tuple[float, bytes]] = deque()
 
     def use(self, owner: str, nonce: str, until: float, times: int = 1, what: str = "") -> None:
         key = _hash(owner, nonce)[:16]
         with self._lock:
             self._purge()
-            uses, used_for = self._uses.get(key, (0, what))
+            uses, used_for, _ = self._uses.get(key, (0, what, until))
             if uses >= times or used_for != what:
                 raise _replayed()
             if not uses:
@@ -50,13 +51,17 @@ class MemoryNonces:
                     raise Unauthenticated("Too many requests at once; try again in a minute.", "too many nonces")
                 left = until - self._clock()
                 self._order.append((self._elapsed() + left + MARGIN_SECONDS, key))
-            self._uses[key] = uses + 1, what
+            self._uses[key] = uses + 1, what, until
 
     def _purge(self) -> None:
         """In the order they came, which is nearly the order in which they end; one that ends late keeps the rest."""
-        now = self._elapsed()
+        now, clock = self._elapsed(), self._clock()
         while self._order and self._order[0][0] < now:
-            self._uses.pop(self._order.popleft()[1], None)
+            key = self._order.popleft()[1]
+            if self._uses[key][2] > clock:  # the clock was ahead when it came, and would accept it again
+                self._order.append((now + MARGIN_SECONDS, key))
+            else:
+                del self._uses[key]
 
     def __len__(self) -> int:
         return len(self._uses)
@@ -65,9 +70,13 @@ class MemoryNonces:
 class DatabaseNonces:
     """For several servers on one database."""
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
-        self._store, self._clock = store, clock
-        self._last_purge = 0.0
+    def __init__(
+        self, store: Store, clock: Callable[[], float] = time.time, elapsed: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store, self._clock, self._elapsed = store, clock, elapsed
+        #: when :attr:`_elapsed` was 0 by :attr:`_clock`, and how long after that they last agreed
+        self._began, self._agreed = clock() - elapsed(), elapsed()
+        self._last_purge = float("-inf")
 
     def use(self, owner: str, nonce: str, until: float, times: int = 1, what: str = "") -> None:
         key, used_for = _hash(owner, nonce).hex(), _hash(what, "").hex()
@@ -78,7 +87,7 @@ class DatabaseNonces:
     def _count(self, key: str, until: float, times: int, used_for: str) -> bool:
         if self._add_use(key, times, used_for):
             return True
-        remembered = int((until + MARGIN_SECONDS) * 1000)
+        remembered = int((until + MARGIN_OF_SERVERS_SECONDS) * 1000)
         # Not created: it is used up, or another server was faster just now.
         return (create_once(Nonce, f_key=key, f_uses=1, f_used_for=used_for, f_until=remembered)
                 or self._add_use(key, times, used_for))
@@ -90,10 +99,19 @@ class DatabaseNonces:
         return bool(query.execute())
 
     def _purge(self) -> None:
-        now = self._clock()
-        if abs(now - self._last_purge) > PURGE_SECONDS:  # the clock may have been set back
-            self._last_purge = now
-            self._store.call(lambda: Nonce.delete().where(Nonce.f_until < int(now * 1000)).execute())
+        elapsed = self._elapsed()
+        if elapsed - self._last_purge > PURGE_SECONDS:
+            self._last_purge = elapsed
+            now = int(self._believed(elapsed) * 1000)
+            self._store.call(lambda: Nonce.delete().where(Nonce.f_until < now).execute())
+
+    def _believed(self, elapsed: float) -> float:
+        """The clock; but one that is set forward, and may be set back again, is believed only when all that counted
+        before has ended anyhow."""
+        began = self._clock() - elapsed
+        if began - self._began <= MARGIN_SECONDS or elapsed - self._agreed > MARGIN_OF_SERVERS_SECONDS:
+            self._began, self._agreed = began, elapsed
+        return self._began + elapsed
 
 
 def _hash(owner: str, nonce: str) -> bytes:

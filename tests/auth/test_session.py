@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any, List, Optional
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -18,20 +18,9 @@ from fate_ext_plugin.auth.keys import SiteKeys, body_text
 from fate_ext_plugin.auth.rsa import RsaKey, parse_key
 from fate_ext_plugin.auth.session import CURVE, LONGEST, PURPOSE, InvalidVoucher, Session, Sessions, _vouched
 from fate_ext_plugin.db.base import Store
-from tests.auth.conftest import BOX, vectors
-from tests.auth.test_site import BODY, Federation
+from tests.auth.conftest import BODY, BOX, Federation, new_pem, vectors
 
 HOUR = 3600
-
-
-@pytest.fixture
-def federation(store: Store, other_pem: str) -> Federation:
-    return Federation(store, vectors("1.11.2")["private_key"], other_pem)
-
-
-@pytest.fixture
-def signed(federation: Federation) -> str:
-    return federation.guest.sign("9999", BODY)
 
 
 def enveloped(header: str) -> Envelope:
@@ -269,9 +258,7 @@ def test_a_header_is_short_and_lenient_base64_reads_fates_signature_in_it(
     federation = Federation(store, vectors("1.11.2")["private_key"], other_pem)
     if bits == 4096:
         federation.keys.remove("9999", federation.keys.ring().private["9999"][0].fingerprint)
-        made = rsa.generate_private_key(65537, bits)  # pycryptodome takes a minute
-        pem = made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-        federation.keys.add_private("9999", pem.decode())
+        federation.keys.add_private("9999", new_pem(bits))
     signed = federation.guest.sign("9999", BODY)
     assert len(signed) < (930 if bits == 2048 else 1600) < MAX_LENGTH
     assert base64.b64decode(signed) == parse(signed)[0]

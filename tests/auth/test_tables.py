@@ -6,6 +6,7 @@ from typing import Callable, List
 import pytest
 from Crypto.PublicKey import RSA
 
+from fate_ext_plugin.auth import keys as module
 from fate_ext_plugin.auth.clients import Clients
 from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
@@ -13,7 +14,7 @@ from fate_ext_plugin.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
 from fate_ext_plugin.db.auth import Nonce
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidKey, Unauthenticated
-from tests.auth.conftest import BOX, Clock, vectors
+from tests.auth.conftest import BOX, Clock, new_pem, vectors
 from tests.support.databases import in_processes
 
 
@@ -92,7 +93,7 @@ def test_keys_of_fate_flow_are_taken_over_and_bad_ones_are_not(store: Store) -> 
     assert len(ring.verifying_keys("10000", now_ms())) == 1
 
 
-def test_keys_that_are_refused(store: Store) -> None:
+def test_keys_that_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = SiteKeys(store, BOX)
     with pytest.raises(InvalidKey, match="private one is needed"):
         keys.add_private("9999", vectors("1.11.2")["public_key"])
@@ -101,7 +102,10 @@ def test_keys_that_are_refused(store: Store) -> None:
     with pytest.raises(InvalidKey, match="end before it begins"):
         keys.add_public("1", vectors("1.11.2")["public_key"], valid_from=2, valid_until=1)
     with pytest.raises(InvalidKey, match="no room for the envelope"):
-        keys.add_private("9999", RSA.generate(3072).export_key().decode())
+        keys.add_private("9999", new_pem(3072))
+    monkeypatch.setattr(module, "MAX_OWN_BITS", 2056)
+    with pytest.raises(InvalidKey, match="2064 bits; with more than 2056"):
+        keys.add_private("9999", new_pem(2064))
     with pytest.raises(InvalidKey, match="has no key .0123456789. here"):
         keys.remove("9999", "0123456789")
     with pytest.raises(InvalidKey, match="auto, require, off"):
@@ -167,7 +171,7 @@ def test_a_change_while_it_is_read_is_not_forgotten() -> None:
 @pytest.mark.parametrize("place", ["memory", "database"])
 def test_a_nonce_counts_as_often_as_it_may(store: Store, place: str) -> None:
     clock = Clock()
-    nonces: Nonces = MemoryNonces(clock, clock) if place == "memory" else DatabaseNonces(store, clock)
+    nonces: Nonces = MemoryNonces(clock, clock) if place == "memory" else DatabaseNonces(store, clock, clock)
     for _ in range(3):
         nonces.use("site a", f"n-{place}", clock.now + 60, 3)
     with pytest.raises(Unauthenticated, match="sent before"):
@@ -182,11 +186,54 @@ def test_a_nonce_counts_as_often_as_it_may(store: Store, place: str) -> None:
 
 def test_used_nonces_are_deleted_after_their_time(store: Store) -> None:
     clock = Clock(now=2_000_000_000.0)
-    nonces = DatabaseNonces(store, clock)
+    nonces = DatabaseNonces(store, clock, clock)
     nonces.use("a", "old", clock.now + 60)
-    clock.now += 200
+    clock.now += 4000
     nonces.use("a", "new", clock.now + 60)
     assert store.call(lambda: Nonce.select().where(Nonce.f_until < clock.now * 1000).count()) == 0
+
+
+@pytest.mark.parametrize("ahead", [100.0, 600.0, 3000.0])
+def test_a_server_whose_clock_is_ahead_makes_the_others_forget_nothing(store: Store, ahead: float) -> None:
+    right, wrong = Clock(), Clock(now=Clock().now + ahead)
+    servers = [DatabaseNonces(store, clock, clock) for clock in (right, wrong)]
+    nonce = f"ahead-{ahead}"
+    servers[0].use("a", nonce, right.now + 180)
+    right.now += 170
+    wrong.now += 170
+    servers[1].use("a", f"of the other, {ahead}", wrong.now + 180)
+    with pytest.raises(Unauthenticated, match="sent before"):
+        servers[0].use("a", nonce, right.now + 10)
+
+
+def test_a_clock_that_was_behind_at_the_start_is_believed_after_an_hour(store: Store) -> None:
+    clock, elapsed = Clock(now=1_900_000_000.0), Clock(now=0.0)
+    nonces = DatabaseNonces(store, clock, elapsed)
+    clock.now += 30 * 86400  # it is set right
+    for number in range(12):
+        nonces.use("a", f"each quarter of an hour, {number}", clock.now + 60)
+        clock.now += 900
+        elapsed.now += 900
+    assert store.call(lambda: Nonce.select().where(Nonce.f_until > 1_900_000_000_000).count()) < 7
+
+
+def test_what_came_while_the_clock_was_ahead_is_remembered_until_it_is_that_time() -> None:
+    clock, elapsed = Clock(), Clock(now=0.0)
+    nonces = MemoryNonces(clock, elapsed)
+    clock.now += 3600
+    until = clock.now + 60
+    nonces.use("a", "early", until)
+    clock.now -= 3600  # it is set right
+    for _ in range(60):
+        clock.now += 60
+        elapsed.now += 60
+        nonces.use("a", f"{clock.now}", clock.now + 60)
+        with pytest.raises(Unauthenticated):
+            nonces.use("a", "early", until)
+    clock.now += 300
+    elapsed.now += 300
+    nonces.use("a", "last", clock.now + 60)
+    assert len(nonces) == 1
 
 
 def test_of_servers_that_share_a_database_one_accepts_a_request(kind: str, kind_folder: Path, store: Store) -> None:
