@@ -13,7 +13,7 @@ from fate_ext_plugin.apps.upload_body import read_chunks
 from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.authentication import Authentication
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, RequestTooLarge, Unauthenticated
-from fate_ext_plugin.schema.authentication import CLIENT_AUTHENTICATION, MAX_BODY_BYTES, load, load_site_request
+from fate_ext_plugin.schema.authentication import MAX_BODY_BYTES, load_client_request, load_site_request
 
 SUCCESS = {"code": 0, "msg": "success", "message": "success"}
 
@@ -21,7 +21,7 @@ SUCCESS = {"code": 0, "msg": "success", "message": "success"}
 def add_authentication_services(door: Door, authentication: Authentication, signature_over_http: bool) -> None:
 
     def client_authentication() -> Any:
-        body = load(CLIENT_AUTHENTICATION, read_body())
+        body = load_client_request(read_body())
         return _decision(lambda: authentication.clients.check(client_request(body)))
 
     def site_authentication() -> Any:

@@ -26,11 +26,13 @@ def read_chunks(request: Request) -> Iterator[bytes]:
     :raises IncompleteUpload: the client went away before all of it arrived.
     """
     received, length = 0, request.content_length
+    # Werkzeug's stream keeps to the length and so do we; making one for each request takes longer than to read it.
+    source = request.stream if length is None else request.environ["wsgi.input"]
     while length is None or received < length:
         # No more than there is: making a large buffer for each small body takes time.
         size = CHUNK_BYTES if length is None else min(CHUNK_BYTES, length - received)
         try:
-            chunk = request.stream.read(size)
+            chunk = source.read(size)
         except Exception as error:  # each server and werkzeug version has its own for a client that is gone
             raise IncompleteUpload(f"The upload broke off after {received} bytes: {type(error).__name__}.") from None
         if not chunk:

@@ -4,9 +4,7 @@ import binascii
 import os
 import secrets
 from pathlib import Path
-from typing import Optional
-
-from Crypto.Cipher import AES
+from typing import Any, Optional
 
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.private_file import make_private, require_private
@@ -24,9 +22,7 @@ class SecretBox:
     def seal(self, secret: str, owner: str) -> str:
         """Encrypt ``secret``; only with the same ``owner`` does it open again, so rows can't be swapped."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        cipher = AES.new(self._key, AES.MODE_GCM, nonce=nonce, mac_len=TAG_BYTES)
-        cipher.update(owner.encode("utf-8"))
-        text, tag = cipher.encrypt_and_digest(secret.encode("utf-8"))
+        text, tag = self._cipher(nonce, owner).encrypt_and_digest(secret.encode("utf-8"))
         return base64.b64encode(nonce + tag + text).decode("ascii")
 
     def open(self, sealed: str, owner: str) -> str:
@@ -34,13 +30,18 @@ class SecretBox:
         try:
             raw = base64.b64decode(sealed, validate=True)
             nonce, rest = raw[:NONCE_BYTES], raw[NONCE_BYTES:]
-            cipher = AES.new(self._key, AES.MODE_GCM, nonce=nonce, mac_len=TAG_BYTES)
-            cipher.update(owner.encode("utf-8"))
-            return cipher.decrypt_and_verify(rest[TAG_BYTES:], rest[:TAG_BYTES]).decode("utf-8")
+            return self._cipher(nonce, owner).decrypt_and_verify(rest[TAG_BYTES:], rest[:TAG_BYTES]).decode("utf-8")
         except (ValueError, binascii.Error):
             raise InvalidSettings(
                 f"The stored secret of {owner} can't be decrypted: the master key is not the one it was stored "
                 "under. Name the right one (authentication.master_key_file or master_key_env).") from None
+
+    def _cipher(self, nonce: bytes, owner: str) -> Any:
+        from Crypto.Cipher import AES  # its import is slow, and not every server has secrets
+
+        cipher = AES.new(self._key, AES.MODE_GCM, nonce=nonce, mac_len=TAG_BYTES)
+        cipher.update(owner.encode("utf-8"))
+        return cipher
 
 
 def master_key(file: Path, variable: Optional[str], make: bool) -> bytes:

@@ -7,7 +7,7 @@ from zlib import crc32
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.auth.clients import ROLES, Client, Clients
 from fate_ext_plugin.auth.replay import Nonces
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
+from fate_ext_plugin.auth.scheme import ClientRequest, SignedText, Signer, signed_headers
 from fate_ext_plugin.auth.throttle import Throttle
 from fate_ext_plugin.errors import RoleMissing, Unauthenticated
 
@@ -15,7 +15,7 @@ from fate_ext_plugin.errors import RoleMissing, Unauthenticated
 ADMIN_CHECK = "admin"
 # A request without APP_KEY is tried with every key; each costs a few microseconds.
 MAX_KEYS_TRIED = 500
-# ... and more for a long body.
+# ... and more for a long path, body or form.
 MAX_BYTES_TRIED = 64 * 2**20
 # Of app keys, known or not, a guesser's failures are counted under so many.
 KEY_BUCKETS = 256
@@ -52,7 +52,9 @@ class ClientAuthentication:
         who: Optional[str] = None
         try:
             request = replace(request, headers=signed_headers(request.headers.items()))
-            who = request.headers.get("app-key")
+            named = request.headers.get("app-key")
+            # People put a secret where an app key belongs, and the trail never holds one.
+            who = named if named and self._named(named) else None
             client = self._authenticate(request)
             who = client.app_key
             authorize(client, request, roles)
@@ -69,7 +71,7 @@ class ClientAuthentication:
         :raises Unauthenticated, RoleMissing: as :meth:`check`, with the same pauses after failures.
         """
         app_key = request.headers["app-key"]
-        # People type a secret where an app key belongs, and the trail never holds one.
+        # As in check().
         who = app_key if self._clients.get(app_key) else None
         try:
             client = self._knows_secret(request, secret)
@@ -126,14 +128,15 @@ class ClientAuthentication:
 
     def _authenticate(self, request: ClientRequest) -> Client:
         now = self._clock()
-        timestamp, candidates = self._candidates(request, now)
+        timestamp = self._timestamp(request, now)
         guess = _guess(request)
         if guess:
             self._throttle.check(guess)
-        signature = request.headers["signature"]
+        text, signature = SignedText(request), request.headers["signature"]
+        candidates = self._candidates(request, len(text), int(now * 1000))
         found = None
         for client in candidates or [self._nobody]:
-            if client.accepts(signed_text(request, client.app_key), signature, int(now * 1000)):
+            if client.accepts(text.of(client.app_key), signature, int(now * 1000)):
                 found = client
                 break
         if found is None or not candidates:
@@ -148,12 +151,8 @@ class ClientAuthentication:
         self._nonces.use(found.app_key, request.headers["nonce"], timestamp + self._window)
         return found
 
-    def _candidates(self, request: ClientRequest, now: float) -> Tuple[float, List[Client]]:
-        """When it was signed, and the clients it may be from.
-
-        Werkzeug 2.3 and nginx drop FATE's own header APP_KEY for its underscore; but the key is part of the signed
-        text, so that trying all finds it.
-        """
+    def _timestamp(self, request: ClientRequest, now: float) -> float:
+        """When it was signed."""
         headers = request.headers
         for name in ("timestamp", "nonce", "signature"):
             if not headers.get(name):
@@ -164,17 +163,27 @@ class ClientAuthentication:
             raise Unauthenticated(
                 f"TIMESTAMP is {now - timestamp:+.0f} s from the server's time, over {self._window:.0f} s; set the "
                 "client's clock.", "clock")
-        app_key = headers.get("app-key")
+        return timestamp
+
+    def _candidates(self, request: ClientRequest, signed_bytes: int, now: int) -> List[Client]:
+        """The clients it may be from.
+
+        Werkzeug 2.3 and nginx drop FATE's own header APP_KEY for its underscore; but the key is part of the signed
+        text, so that trying all finds it.
+        """
+        app_key = request.headers.get("app-key")
         if app_key:
-            client = self._own if self._own and app_key == self._own.app_key else self._clients.get(app_key)
-            return timestamp, [client] if client else []
-        now_ms = int(now * 1000)
-        clients = [client for client in self._clients.all().values() if client.usable(now_ms)]
+            client = self._named(app_key)
+            return [client] if client else []
+        clients = [client for client in self._clients.all().values() if client.usable(now)]
         if self._own:
             clients.insert(0, self._own)
-        if len(clients) > MAX_KEYS_TRIED or len(clients) * len(request.body) > MAX_BYTES_TRIED:
+        if len(clients) > MAX_KEYS_TRIED or len(clients) * signed_bytes > MAX_BYTES_TRIED:
             raise Unauthenticated("The header APP-KEY is missing; send it, with a dash.", "no app key")
-        return timestamp, clients
+        return clients
+
+    def _named(self, app_key: str) -> Optional[Client]:
+        return self._own if self._own and app_key == self._own.app_key else self._clients.get(app_key)
 
 
 def authorize(client: Client, request: ClientRequest, roles: Optional[Sequence[str]] = None) -> None:

@@ -1,15 +1,22 @@
-"""RSASSA-PKCS1-v1_5 (RFC 8017). Keys are read and made by pycryptodome, as FATE Flow's; the work is done by OpenSSL,
-through the package cryptography, which FATE needs itself: it is several times as fast, and holds up no other thread."""
+"""RSASSA-PKCS1-v1_5 (RFC 8017). Keys are read and written by pycryptodome, as FATE Flow's; the work is done by OpenSSL,
+through the package cryptography, which FATE needs itself: it is several times as fast, and holds up no other thread.
+Pycryptodome is imported by the first key only: that takes a tenth of a second."""
 import hashlib
 from functools import lru_cache
 from typing import Any
 
-from Crypto.PublicKey import RSA
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+    load_der_public_key,
+)
 
 from fate_ext_plugin.errors import InvalidKey
 
@@ -79,11 +86,14 @@ class RsaKey:
 
 
 def new_key() -> RsaKey:
-    return RsaKey(RSA.generate(NEW_BITS))
+    made: Any = rsa.generate_private_key(65537, NEW_BITS)
+    return parse_key(made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode("ascii"))
 
 
 def parse_key(pem: str) -> RsaKey:
     """:raises InvalidKey: no RSA key in PEM, or one too short."""
+    from Crypto.PublicKey import RSA
+
     try:
         parsed = RSA.import_key(pem.strip())
     except (ValueError, IndexError, TypeError):

@@ -61,16 +61,31 @@ def signed_headers(headers: Iterable[Tuple[Any, Any]]) -> Dict[str, str]:
     return found
 
 
+class SignedText:
+    """What a client signs of a request, but for its app key: written once, however many keys are tried."""
+
+    def __init__(self, request: ClientRequest) -> None:
+        """:raises Unauthenticated: path or form hold what no client can have signed."""
+        headers = request.headers
+        try:
+            form = urlencode(sorted(request.form.items()), quote_via=quote, safe="-._~") if request.form else ""
+            self._before = f"{headers['timestamp']}\n{headers['nonce']}\n".encode("ascii")
+            self._after = b"\n".join((
+                b"", request.full_path.rstrip("?").encode("utf-8"), request.body, form.encode("ascii")))
+        except UnicodeEncodeError:
+            raise Unauthenticated("The path or a form field is not valid Unicode.", "malformed path") from None
+
+    def __len__(self) -> int:
+        """Bytes."""
+        return len(self._before) + len(self._after)
+
+    def of(self, app_key: str) -> bytes:
+        return self._before + app_key.encode("ascii") + self._after
+
+
 def signed_text(request: ClientRequest, app_key: str) -> bytes:
     """:raises Unauthenticated: path or form hold what no client can have signed."""
-    try:
-        form = urlencode(sorted(request.form.items()), quote_via=quote, safe="-._~") if request.form else ""
-        return b"\n".join((
-            request.headers["timestamp"].encode("ascii"), request.headers["nonce"].encode("ascii"),
-            app_key.encode("ascii"), request.full_path.rstrip("?").encode("utf-8"), request.body,
-            form.encode("ascii")))
-    except UnicodeEncodeError:
-        raise Unauthenticated("The path or a form field is not valid Unicode.", "malformed path") from None
+    return SignedText(request).of(app_key)
 
 
 class Signer:

@@ -8,6 +8,10 @@ from typing import Any, Dict, Iterator
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from marshmallow import ValidationError
 
 from fate_ext_plugin.audit_search import read
 from fate_ext_plugin.auth.box import SecretBox, master_key
@@ -16,7 +20,9 @@ from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.errors import InvalidRequestBody
 from fate_ext_plugin.host.standalone import open_database
+from fate_ext_plugin.schema.authentication import CLIENT_AUTHENTICATION, load_client_request
 from tests.auth.conftest import lines_of, vectors
 from tests.conftest import MakeSite
 from tests.support.site import Site, wait_until
@@ -181,3 +187,27 @@ def test_private_keys_and_secrets_are_sealed_in_the_database(site: Site) -> None
         content = path.read_bytes()
         assert b"PRIVATE KEY" not in content
         assert SECRET.encode() not in content
+
+
+# -- the form of a client request --------------------------------------------------------------------------------------
+
+VALUES = st.one_of(
+    st.none(), st.text(max_size=3), st.integers(), st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+    st.sampled_from(["{}", '{"APP_KEY": "a"}', "[]", True, 1.5, []]))
+REQUESTS = st.one_of(
+    st.dictionaries(st.sampled_from(["full_path", "headers", "form", "data", "json", "extra"]), VALUES),
+    st.fixed_dictionaries({"full_path": st.text(max_size=3), "headers": st.just({"APP_KEY": "a"}), "form": VALUES,
+                           "data": VALUES, "json": VALUES}))
+
+
+@hypothesis_settings(max_examples=300, deadline=None)
+@given(value=REQUESTS)
+def test_client_requests_are_read_as_their_schema_says(value: Dict[str, Any]) -> None:
+    text = json.dumps(value).encode()
+    try:
+        expected = CLIENT_AUTHENTICATION.load(value)
+    except ValidationError:
+        with pytest.raises(InvalidRequestBody, match="The body: "):
+            load_client_request(text)
+    else:
+        assert load_client_request(text) == expected

@@ -16,31 +16,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from fate_ext_plugin.apps.authentication_app import client_request
+from fate_ext_plugin.auth import scheme
 from fate_ext_plugin.auth.client import WRONG, ClientAuthentication
 from fate_ext_plugin.auth.clients import Client
 from fate_ext_plugin.auth.replay import MemoryNonces
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
 from fate_ext_plugin.auth.throttle import MAX_ENTRIES, Throttle
 from fate_ext_plugin.errors import Unauthenticated
-from tests.auth.conftest import Clock, lines_of
+from tests.auth.conftest import Clock, Trail, lines_of
 
 WERKZEUGS = ["2.2", "2.3"]
 KEY, SECRET = "demo-app-key", "demo-secret-key"
 HOME = ipaddress.ip_address("10.0.0.5")
-
-
-class Trail:
-    """An audit trail that a test can look at."""
-
-    def __init__(self) -> None:
-        self.entries: List[Any] = []
-
-    def write(self, *entry: Any) -> None:
-        self.entries.append(entry)
-
-    @property
-    def reason(self) -> str:
-        return str(self.entries[-1][5])
 
 
 class Table:
@@ -219,6 +206,24 @@ def test_a_missing_app_key_is_not_searched_for_among_any_number() -> None:
 
 
 # -- replay ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("long", [
+    {"form": {"a": "x" * 2**20}}, {"full_path": "/v1/job/query?" + "x" * 2**20}, {"body": b"x" * 2**20}])
+def test_a_missing_app_key_is_not_searched_for_in_long_requests(long: Dict[str, Any]) -> None:
+    """What a stranger sends must not cost the more, the more clients there are."""
+    checker = Checker(*(client(f"client-{number}") for number in range(65)))
+    checker.refuses(checker.request(app_key=None, **long), "no app key", "with a dash")
+    checker.check(checker.request(app_key="client-7", **long))
+
+
+def test_a_long_form_is_written_once_however_many_keys_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    checker = Checker(*(client(f"client-{number}") for number in range(50)))
+    request = checker.request(app_key=None, secret="wrong", form={"a": "x"})
+    written, urlencode = [], scheme.urlencode
+    monkeypatch.setattr(scheme, "urlencode", lambda *args, **named: written.append(1) or urlencode(*args, **named))
+    checker.refuses(request, "wrong signature")
+    assert len(written) == 1
 
 
 def test_a_request_counts_once() -> None:
@@ -423,6 +428,11 @@ def test_unicode_in_every_field_is_refused_never_an_exception(
 
 def test_the_trail_says_who_what_from_where_and_never_a_secret() -> None:
     checker = Checker()
+    checker.refuses(checker.request(app_key=SECRET, secret=KEY), "unknown app key")  # mixed up
+    checker.refuses(checker.request(secret="wrong"), "wrong signature")
+    assert [entry[2] for entry in checker.trail.entries] == [None, KEY]
+    assert SECRET not in json.dumps(checker.trail.entries, default=str)
+    checker.trail.entries.clear()
     checker.check(checker.request(full_path="/v1/job/query?token=hidden"))
     assert checker.trail.entries == [("client", True, KEY, "POST /v1/job/query", HOME, "ok", None)]
     assert SECRET not in json.dumps(checker.trail.entries, default=str)
