@@ -23,6 +23,14 @@ def no_certificates() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept_bytecode() -> Iterator[None]:
+    """Whatever the machine prefers: else each server, job and command would compile all our modules again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield
+
+
 @pytest.fixture
 def make_site(tmp_path: Path) -> Iterator[MakeSite]:
     """Start servers; all are stopped when the test ends."""

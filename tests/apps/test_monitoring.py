@@ -24,6 +24,8 @@ from tests.support.site import Site, wait_until
 from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
 from tests.support.wire import refused
 
+# What the database says is kept for a shorter time.
+HASTY = {"fate_ext_plugin.metrics.KEEP_SECONDS": 0.2}
 DASHBOARD = Path(__file__).resolve().parents[2] / "conf" / "grafana" / "fate_ext_plugin.json"
 
 
@@ -33,8 +35,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(folder, {
         "views": {"credit": credit_view(folder)}, "authentication": {"party_id": "9999"}, "permission": {},
         "metrics": True, "min_free_bytes": 1, "allowed_networks": ["10.0.3.0/24"], "trusted_proxies": ["127.0.0.1"]})
-    site.start()
-    yield site
+    site.constants = HASTY
+    yield site.start()
     site.stop()
 
 
@@ -85,7 +87,9 @@ def test_too_little_disk_is_named(make_site: MakeSite, tmp_path: Path) -> None:
 
 
 def test_a_table_that_is_gone_is_named_without_details(make_site: MakeSite, tmp_path: Path) -> None:
-    site = make_site({"views": {"credit": credit_view(tmp_path)}, "min_free_bytes": 0, "metrics": True})
+    site = make_site({"views": {"credit": credit_view(tmp_path)}, "min_free_bytes": 0, "metrics": True}, start=False)
+    site.constants = {**HASTY, "fate_ext_plugin.db.base.BUSY_TRIES": 2}
+    site.start()
     assert site.probe("ready").status_code == 200
     (site.data_dir / "fate_ext.db").rename(site.data_dir / "elsewhere.db")
     for name in ("fate_ext.db-wal", "fate_ext.db-shm"):

@@ -3,7 +3,6 @@
 FATE Flow reads ``code`` and ``msg`` of an answer with status 200, and fails the job on any other (contract section 1).
 """
 import json
-import time
 from typing import Any, Dict, Iterator
 
 import pytest
@@ -16,7 +15,7 @@ from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.opened import trail_folder
 from tests.permission.conftest import grant, recorded
-from tests.support.site import Site
+from tests.support.site import Site, wait_until
 from tests.support.wire import refused
 
 SECTION: Dict[str, Any] = {"authentication": {"party_id": "10000"}, "permission": {}}
@@ -25,13 +24,13 @@ SECTION: Dict[str, Any] = {"authentication": {"party_id": "10000"}, "permission"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site where party 9999 may run the recorded job three times, and others nothing."""
-    site = Site(tmp_path_factory.mktemp("site"), SECTION).start()
+    site = Site(tmp_path_factory.mktemp("site"), SECTION)
+    site.data_dir.mkdir()
     table(site).replace([
         grant("least", components=["reader", "apireader"], datasets=["exp/host_ids"], max_uses=3),
         grant("old", components=["homo_nn"], valid_until="2026-01-01"),
         grant("never", party="*", effect="deny", components=["download"])], [])
-    time.sleep(2)
-    yield site
+    yield site.start()
     site.stop()
 
 
@@ -73,10 +72,10 @@ def test_a_refusal_has_fate_flow_s_code_and_a_message(site: Site) -> None:
 def test_one_predict_job_can_not_be_told_from_the_next_so_each_counts(site: Site) -> None:
     """Over HTTP FATE Flow tells the ID of the model's job only."""
     table(site).add(grant("predict", components=["predict"], max_uses=2))
-    time.sleep(2)
     conf = {"job_parameters": {"common": {"job_type": "predict", "model_version": "202611231038053132510"}}}
     request = {**recorded()[3], "component_list": ["predict"], "component_parameters": None, "dataset_list": [],
                "run_time_conf": conf}
+    wait_until(lambda: answer(site, request, "/explain")["data"]["allowed"], what="the grant to count")
     assert [answer(site, request)["code"] for _ in range(3)] == [0, 0, 2]
 
 
@@ -115,9 +114,8 @@ def test_only_through_the_fence(site: Site) -> None:
 
 def test_every_decision_is_in_the_audit_trail(site: Site) -> None:
     answer(site, {**recorded()[3], "src_party_id": "7777"})
-    time.sleep(0.3)
-    newest = next(read(trail_folder(site.settings)))
-    assert (newest["who"], newest["allowed"], newest["check"]) == ("7777", False, "permission")
+    newest = wait_until(lambda: [entry for entry in read(trail_folder(site.settings)) if entry["who"] == "7777"])[0]
+    assert (newest["allowed"], newest["check"]) == (False, "permission")
 
 
 def test_observe_allows_what_it_would_refuse(tmp_path: Any) -> None:

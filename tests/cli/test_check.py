@@ -5,9 +5,8 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import duckdb
 import pytest
-from Crypto.PublicKey import RSA
 
-from fate_ext_plugin.auth.rsa import parse_key
+from fate_ext_plugin.auth.rsa import new_key, parse_key
 from fate_ext_plugin.cli import main
 from fate_ext_plugin.cli.database import open_store
 from fate_ext_plugin.cli.rooms import Rooms, open_rooms
@@ -233,7 +232,7 @@ class TestAuthentication:
         theirs = vectors("1.11.2")["public_key"]
         fingerprint = rooms.keys.add_public("10000", theirs, valid_until=end)
         assert said()[1] == f"PROBLEM keys: The last key of party 10000 ends {date_of(end)}."
-        rooms.keys.add_public("10000", public(RSA.generate(2048)), valid_from=end - DAY)
+        rooms.keys.add_public("10000", new_key().public_pem, valid_from=end - DAY)
         assert said()[1] == "ok      keys: party 9999 can sign; 1 partner(s)"
         rooms.keys.remove("10000", fingerprint)
         rooms.keys.add_public("10000", theirs, valid_until=end - 2 * DAY)
@@ -251,10 +250,6 @@ class TestAuthentication:
                              "generate`.")
         site.write_settings(authentication={})
         assert said()[1] == "ok      keys: no party_id is set, so nothing can be signed; 0 partner(s)"
-
-
-def public(key: Any) -> str:
-    return str(key.publickey().export_key().decode())
 
 
 def test_of_permission_it_says_how_many_grants_there_are_and_warns_of_none(check: Check, site: Site) -> None:

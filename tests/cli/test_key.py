@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import pytest
-from Crypto.PublicKey import ECC, RSA
+from Crypto.PublicKey import ECC
 
 from fate_ext_plugin.auth.keys import KeyRing
 from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.authentication import open_authentication
 from fate_ext_plugin.cli.rooms import open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
-from tests.auth.conftest import vectors
+from tests.auth.conftest import new_pem, public_of, vectors
 from tests.cli.conftest import ALONE, FakeFateFlow, Run
 from tests.conftest import MakeSite
 from tests.support.site import Site
@@ -27,19 +27,14 @@ def fingerprint(pem: str) -> str:
     return f"SHA256:{parse_key(pem).fingerprint}"
 
 
-def public(pem: str) -> str:
-    """As every tool writes it."""
-    return str(RSA.import_key(pem).publickey().export_key().decode())
-
-
 @lru_cache(maxsize=None)
 def their_private() -> str:
-    """A partner's key pair; making one takes a second."""
-    return str(RSA.generate(2048).export_key().decode())
+    """A partner's key pair."""
+    return new_pem(2048)
 
 
 def theirs() -> str:
-    return public(their_private())
+    return public_of(their_private())
 
 
 @pytest.fixture
@@ -83,16 +78,16 @@ class TestOwnKey:
         printed = run("key", "show")
         assert own == fingerprint(OURS)
         assert f"party        9999\nfingerprint  {own}\nsigns        now\nends         never\n" in printed
-        assert public(OURS) in printed and "PRIVATE" not in printed
+        assert public_of(OURS) in printed and "PRIVATE" not in printed
         assert "Send partners the party ID and this public key; let them compare the fingerprint by phone." in printed
         assert json.loads(run("key", "show", "--json")) == [{
             "party_id": "9999", "fingerprint": own, "signs": "now", "valid_from": None, "valid_until": None,
-            "public_key": public(OURS)}]
+            "public_key": public_of(OURS)}]
 
     def test_export_writes_a_new_file(self, run: Run, own: str, tmp_path: Path) -> None:
         target = tmp_path / "ours.pem"
         assert run("key", "export", str(target)) == f"{target}: public key of party 9999, {own}\n"
-        assert target.read_text() == public(OURS) + "\n"
+        assert target.read_text() == public_of(OURS) + "\n"
         assert complaint(run, "key", "export", str(target)).endswith("ours.pem can't be written: File exists.")
         assert "has no key that signs later" in complaint(run, "key", "export", str(tmp_path / "x"), "--coming")
 
@@ -219,7 +214,7 @@ class TestPartner:
         assert len(listed(run)) == 1
 
     @pytest.mark.parametrize("pem, says", [
-        (lambda: public(RSA.generate(1024).export_key()), "The key has 1024 bits; at least 2048 are needed."),
+        (lambda: public_of(new_pem(1024)), "The key has 1024 bits; at least 2048 are needed."),
         (lambda: ECC.generate(curve="P-256").public_key().export_key(format="PEM"),
          "This is no RSA key in PEM (-----BEGIN PUBLIC KEY-----)."),
         (lambda: "钥匙", "This is no RSA key in PEM (-----BEGIN PUBLIC KEY-----)."),
@@ -304,13 +299,13 @@ class TestImportFromFate:
         self, run: Run, fate_flow: FakeFateFlow, capsys: pytest.CaptureFixture
     ) -> None:
         """A key that FATE Flow has both halves of is taken once; what is refused does not hold up the rest."""
-        fate_flow.keys = [("10000", "public", theirs()), ("9999", "public", public(OURS)), ("9999", "private", OURS)]
+        fate_flow.keys = [("10000", "public", theirs()), ("9999", "public", public_of(OURS)), ("9999", "private", OURS)]
         told = [f"private 9999: {fingerprint(OURS)}", f"public 10000: {fingerprint(theirs())}",
                 f"public 9999: {fingerprint(OURS)}"]
         for _ in range(2):
             assert run("key", "import-from-fate").splitlines() == told
             assert [(row["party_id"], row["kind"]) for row in listed(run)] == [("10000", "public"), ("9999", "private")]
-        fate_flow.keys.insert(0, ("8888", "public", public(RSA.generate(1024).export_key())))
+        fate_flow.keys.insert(0, ("8888", "public", public_of(new_pem(1024))))
         assert complaint(run, "key", "import-from-fate") == "1"
         assert capsys.readouterr().out.splitlines() == [
             told[0], "public 8888: refused: The key has 1024 bits; at least 2048 are needed.", *told[1:]]

@@ -1,6 +1,6 @@
 """The disk of data_dir is full, or fails: a small ext4 of the test's own, where root may mount one."""
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Dict, Iterator
 
 import duckdb
 import pytest
@@ -18,6 +18,7 @@ from tests.support.wire import refused
 FULL = "The disk of data_dir became full; free space there and run the FATE job again."
 # Of one column; thirty of them fill the disk sooner than their IDs do.
 WIDE = [f"{number}{'x' * 100}" for number in range(30)]
+COLUMNS = [f"c{number}" for number in range(20)]
 
 
 @pytest.fixture
@@ -27,25 +28,37 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     disk.close()
 
 
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whose result of all IDs fills the disk."""
+    path = tmp_path_factory.mktemp("features") / "features.parquet"
+    duckdb.execute(f"COPY (SELECT 'u' || i AS id, {', '.join(f'i * 1000003 % 9999991 AS {c}' for c in COLUMNS)} "
+                   f"FROM range(200000) t(i)) TO '{path}' (FORMAT parquet)")
+    return path
+
+
 @pytest.fixture
-def site(disk: Disk, tmp_path: Path) -> Iterator[Site]:
+def site(disk: Disk, features: Path, tmp_path: Path) -> Iterator[Site]:
     """One job at a time; its database is elsewhere."""
-    site = make_site(disk, tmp_path, database={"url": f"sqlite:///{tmp_path / 'fate_ext.db'}"})
+    view = {"source": {"type": "file", "path": str(features)}, "columns": COLUMNS}
+    site = make_site(disk, tmp_path, {"file": view}, database={"url": f"sqlite:///{tmp_path / 'fate_ext.db'}"})
     yield site.start()
     site.stop()
 
 
-def make_site(disk: Disk, folder: Path, **section: object) -> Site:
+@pytest.fixture
+def site_with_its_database(disk: Disk, tmp_path: Path) -> Iterator[Site]:
+    """Its database is on the same disk, and soon given up while it is busy."""
+    site = make_site(disk, tmp_path, {})
+    site.constants = {"fate_ext_plugin.db.base.BUSY_TRIES": 3}
+    yield site.start()
+    site.stop()
+
+
+def make_site(disk: Disk, folder: Path, views: Dict[str, Any], **section: Any) -> Site:
     return install_slow_source(Site(disk.folder.parent, {
-        "views": {"slow": slow_view(folder), "wide": slow_view(folder, WIDE), "file": file_view(folder)},
+        "views": {"slow": slow_view(folder), "wide": slow_view(folder, WIDE), **views},
         "default_view": "slow", "concurrent_jobs": 1, "min_free_bytes": 0, **section}))
-
-
-def file_view(folder: Path) -> object:
-    columns = [f"c{number}" for number in range(20)]
-    duckdb.execute(f"COPY (SELECT 'u' || i AS id, {', '.join(f'i * 1000003 % 9999991 AS {c}' for c in columns)} "
-                   f"FROM range(200000) t(i)) TO '{folder / 'features.parquet'}' (FORMAT parquet)")
-    return {"source": {"type": "file", "path": str(folder / "features.parquet")}, "columns": columns}
 
 
 def test_an_upload_that_does_not_fit_is_refused_and_the_next_one_taken(site: Site) -> None:
@@ -68,41 +81,33 @@ def test_a_result_that_does_not_fit_fails_its_job_with_the_reason(site: Site, vi
     wait_until(lambda: [name for name in site.files() if job_id in name] == [], what="its files to be deleted")
 
 
-def test_a_database_on_the_same_full_disk_answers_again_by_itself(disk: Disk, tmp_path: Path) -> None:
+def test_a_database_on_the_same_full_disk_answers_again_by_itself(site_with_its_database: Site) -> None:
     """The job that fills it makes room before its end is stored."""
-    site = make_site(disk, tmp_path)
-    site.constants = {"fate_ext_plugin.db.base.BUSY_TRIES": 3}
-    site.start()
-    try:
-        api_reader = ApiReader(site)
-        job_id = api_reader.job([f"u{number}" for number in range(100_000)], view="wide")
-        wait_until(lambda: api_reader.query(job_id).status_code == 200, 60, "an answer")
-        assert api_reader.status(job_id)["message"] == FULL
-        assert api_reader.features(["u1"]) == lines("u1")
-    finally:
-        site.stop()
+    site = site_with_its_database
+    api_reader = ApiReader(site)
+    job_id = api_reader.job([f"u{number}" for number in range(100_000)], view="wide")
+    wait_until(lambda: api_reader.query(job_id).status_code == 200, 60, "an answer")
+    assert api_reader.status(job_id)["message"] == FULL
+    assert api_reader.features(["u1"]) == lines("u1")
 
 
-def test_a_job_that_ends_while_not_even_its_row_can_be_changed(disk: Disk, tmp_path: Path) -> None:
-    site = make_site(disk, tmp_path)
-    site.constants = {"fate_ext_plugin.db.base.BUSY_TRIES": 3}
-    site.start()
-    try:
-        api_reader = ApiReader(site)
-        job_id = api_reader.job(["u1"], do="wait")
-        wait_started(tmp_path, "u1")
-        filler = disk.fill()
-        go(tmp_path)
-        assert api_reader.upload(["u2"]).status_code in (503, 507)
-        wait_until(lambda: f"job {job_id}" in site.log.read_text("utf-8"), 60, "the job to end")
-        filler.unlink()
-        wait_until(lambda: api_reader.query(job_id).status_code == 200, 60, "an answer")
-        data = api_reader.status(job_id)
-        # it needed the disk itself, or it is run again
-        assert data["message"] == FULL or api_reader.download(job_id).text.splitlines() == lines("u1")
-        assert api_reader.features(["u3"]) == lines("u3")
-    finally:
-        site.stop()
+def test_a_job_that_ends_while_not_even_its_row_can_be_changed(
+    site_with_its_database: Site, disk: Disk, tmp_path: Path
+) -> None:
+    site = site_with_its_database
+    api_reader = ApiReader(site)
+    job_id = api_reader.job(["u1"], do="wait")
+    wait_started(tmp_path, "u1")
+    filler = disk.fill()
+    go(tmp_path)
+    assert api_reader.upload(["u2"]).status_code in (503, 507)
+    wait_until(lambda: f"job {job_id}" in site.log.read_text("utf-8"), 60, "the job to end")
+    filler.unlink()
+    wait_until(lambda: api_reader.query(job_id).status_code == 200, 60, "an answer")
+    data = api_reader.status(job_id)
+    # it needed the disk itself, or it is run again
+    assert data["message"] == FULL or api_reader.download(job_id).text.splitlines() == lines("u1")
+    assert api_reader.features(["u3"]) == lines("u3")
 
 
 def test_a_disk_that_fails_becomes_read_only(site: Site, disk: Disk, tmp_path: Path) -> None:

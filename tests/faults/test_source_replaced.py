@@ -94,7 +94,7 @@ def test_jobs_of_a_server_while_it_is_replaced_again_and_again(path: Path, tmp_p
     try:
         api_reader = ApiReader(site)
         ids = [f"u{number}" for number in range(ROWS)]
-        job_ids = [api_reader.job(ids) for _ in range(5)]
+        job_ids = [api_reader.job(ids) for _ in range(3)]
         ends = [ended(api_reader, job_id) for job_id in job_ids]
         assert {len(end) for end in ends} == {1}, ends
         done.set()

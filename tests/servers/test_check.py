@@ -2,20 +2,26 @@
 from typing import Any, Iterator
 
 import pytest
+from click.testing import CliRunner
 
 from fate_ext_plugin.cli import check_servers
 from fate_ext_plugin.cli.check import servers
+from fate_ext_plugin.cli.commands import cli
 from fate_ext_plugin.cli.findings import Doubtful
+from fate_ext_plugin.db.migration import MODELS
 from fate_ext_plugin.db.server import Server
 from tests.servers.conftest import Cluster
 from tests.support.api_reader import ApiReader
 from tests.support.fake_flow import FakeFlow
-from tests.support.site import Site
 
 
-def said(site: Site) -> str:
-    """The line of the check that speaks of servers."""
-    (line,) = [line for line in site.command("check").stdout.splitlines() if " servers: " in line]
+def said(apart: Cluster) -> str:
+    """The line that speaks of servers, of a check on the first one's machine; run in this process, which is faster."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(apart.one.folder / "installed"))
+        printed = CliRunner().invoke(cli, ["check", "--conf", str(apart.one.conf)]).output
+    apart.store.bind(MODELS)
+    (line,) = [line for line in printed.splitlines() if " servers: " in line]
     return line
 
 
@@ -29,13 +35,13 @@ def settings(apart: Cluster) -> Iterator[Any]:
 
 
 def test_two_that_are_fine(apart: Cluster) -> None:
-    assert said(apart.one) == "ok      servers: 2 of 2 show life, each with files of its own"
+    assert said(apart) == "ok      servers: 2 of 2 show life, each with files of its own"
 
 
 def test_settings_of_one_that_are_not_those_of_the_other(apart: Cluster, settings: Any) -> None:
     views = {**apart.one.section["views"], "more": apart.one.section["views"]["credit"]}
     settings(views=views, max_ids=7, result_retention_seconds=60)
-    line = said(apart.one)
+    line = said(apart)
     for site in apart.sites:
         assert (f"http://127.0.0.1:{site.port} runs with other settings than this file's: max_ids, "
                 "result_retention_seconds, views.more; make them the same and restart it.") in line
@@ -53,14 +59,14 @@ def test_a_set_up_that_is_not_meant_for_several(
     apart: Cluster, settings: Any, changes: Any, level: str, says: str
 ) -> None:
     settings(**changes)
-    line = said(apart.one)
+    line = said(apart)
     assert line.startswith(level) and says in line, line
 
 
 def test_urls_that_lead_to_one_of_them_alone(apart: Cluster, settings: Any) -> None:
     settings(listen={"port": apart.one.port})
     assert ("FATE Flow's registry leads to the one that registered last; name nginx in listen.public_host and "
-            "public_port.") in said(apart.one)
+            "public_port.") in said(apart)
 
 
 @pytest.mark.parametrize(("address", "says"), [
@@ -77,7 +83,7 @@ def test_an_address_that_leads_astray(apart: Cluster, address: str, says: str) -
             Server.f_instance == apart.two.instance()).execute())
     tell(address.format(**ports))
     try:
-        line = said(apart.one)
+        line = said(apart)
     finally:
         tell(f"http://127.0.0.1:{apart.two.port}")
         other.stop()
@@ -87,7 +93,7 @@ def test_an_address_that_leads_astray(apart: Cluster, address: str, says: str) -
 def test_another_version(apart: Cluster) -> None:
     apart.store.call(lambda: Server.update(f_version="0.0.9").where(
         Server.f_instance == apart.two.instance()).execute())
-    assert f"http://127.0.0.1:{apart.two.port} runs version 0.0.9, this is " in said(apart.one)
+    assert f"http://127.0.0.1:{apart.two.port} runs version 0.0.9, this is " in said(apart)
 
 
 def test_a_clock_that_is_off(apart: Cluster, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +109,7 @@ def test_a_clock_that_is_off(apart: Cluster, settings: Any, monkeypatch: pytest.
 
 def test_one_that_is_gone(apart: Cluster) -> None:
     apart.two.stop()
-    line = said(apart.one)
+    line = said(apart)
     assert line.startswith("WARNING servers: 1 of 2 show life. ")
     assert f"http://127.0.0.1:{apart.two.port} shows no life since 20" in line
     apart.two.start()
