@@ -1,4 +1,5 @@
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
@@ -102,3 +103,11 @@ def kind_store(kind: str, kind_folder: Path) -> Iterator[Store]:
     with empty_store(kind, kind_folder) as store:
         migrate(store)
         yield store
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What was skipped: one line for each reason."""
+    reasons = Counter(report.longrepr[2].partition("Skipped: ")[2] or report.longrepr[2]
+                      for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"SKIPPED {count}: {reason}")

@@ -4,51 +4,34 @@ is kept out by it, and whether its policy lets all of it through.
 Needs chromium and the packages playwright and axe-playwright-python, which have no newer version for Python 3.8: there
 the rest of the tests have to do.
 """
-import os
-import shutil
 import sys
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
 from tests.console.conftest import ADMIN, PAGES, VIEWER, Browser, ConsoleSite
+from tests.support import programs
 from tests.support.api_reader import ApiReader
 from tests.support.site import wait_until
 from tests.support.slow_source import go, wait_started
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 OPEN_FORMS = """[...document.querySelectorAll("details.form"), ...document.querySelectorAll("details.figures")]
     .slice(0, 2).forEach(one => { one.open = true; })"""
 OpenPage = Callable[..., Any]
 
 
-def missing() -> str:
-    if sys.version_info < (3, 9):
-        return "runs on the newest Python only"
-    reason = ""
-    try:
-        import axe_playwright_python  # noqa: F401
-        import playwright  # noqa: F401
-    except ImportError as error:
-        reason = f"{error.name} is not installed"
-    if not CHROMIUM:
-        reason = "there is no chromium here"
-    if reason and os.environ.get("CI"):
-        pytest.fail(reason)
-    return reason
-
-
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    reason = missing()
-    if reason:
-        pytest.skip(reason)
+    if sys.version_info < (3, 9):
+        pytest.skip("playwright is for Python 3.9 and later")
+    programs.need_package("playwright", "playwright axe-playwright-python")
+    executable = programs.find("chromium", "chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         # Root may use no sandbox; nothing but our own pages is loaded.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield browser
         browser.close()
 

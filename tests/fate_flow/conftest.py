@@ -18,6 +18,8 @@ def installation() -> Installation:
     base = os.environ.get("FATE_PROJECT_BASE")
     if not base:
         pytest.skip("FATE_PROJECT_BASE names no FATE installation")
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        pytest.skip("these tests share one FATE installation: pytest -n 0 tests/fate_flow")
     return Installation(Path(base).resolve())
 
 

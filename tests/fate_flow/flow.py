@@ -28,6 +28,7 @@ import requests
 import yaml
 
 from fate_ext_plugin.settings import SECTION
+from tests.support import programs
 from tests.support.site import free_port, wait_until
 
 START_SECONDS = 120
@@ -122,7 +123,7 @@ class Flow:
         Flow._running = beside or self
         server = self.installation.base / "fateflow" / "python" / "fate_flow" / "fate_flow_server.py"
         with open(self.folder / "server.log", "ab") as log:
-            self.process = subprocess.Popen(
+            self.process = programs.start(
                 [self.installation.python, str(server)], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 cwd=self.folder, env=self.environment(), start_new_session=True)
         wait_until(self._answers, START_SECONDS, f"FATE Flow to start; its log: {self.folder / 'server.log'}")

@@ -1,19 +1,25 @@
 """The four databases that our tables live in, opened as they are in operation, each with none of our tables."""
+import atexit
 import multiprocessing
 import os
 import warnings
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Callable, Dict, Iterator, List, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
-import pytest
+import psycopg2
+import pymysql
 from peewee import Database, Insert, InternalError, OperationalError
 from playhouse.pool import PooledMySQLDatabase
 
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS
 from fate_ext_plugin.host.standalone import open_database
+from tests.support import programs
+from tests.support.mariadb import MariaDB
 from tests.support.site import Site
 
 T = TypeVar("T")
@@ -31,15 +37,52 @@ def open_kind(kind: str, folder: Path) -> Database:
     return open_database(standalone(kind, folder).settings)
 
 
+@lru_cache(maxsize=None)
 def database_url(kind: str) -> Dict[str, str]:
-    """The section ``database`` for a real MariaDB or PostgreSQL, as .ci/run starts them; skips where there is none."""
+    """The section ``database`` for a real MariaDB or PostgreSQL that no other worker of this run uses.
+
+    :param kind: MYSQL or POSTGRESQL. .ci/run starts both, and names them in the environment; by hand, a MariaDB is
+        started where it is installed. Skips where there is none.
+    """
     url, password = (os.environ.get(f"FATE_EXT_TEST_{kind}_{part}") for part in ("URL", "PASSWORD"))
-    if not url or not password:
-        reason = f"FATE_EXT_TEST_{kind}_URL and FATE_EXT_TEST_{kind}_PASSWORD name no database"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return {"url": url, "password_env": f"FATE_EXT_TEST_{kind}_PASSWORD"}
+    if url and password:
+        return {"url": _of_this_worker(kind, url, password), "password_env": f"FATE_EXT_TEST_{kind}_PASSWORD"}
+    if kind == "POSTGRESQL":
+        programs.missing("FATE_EXT_TEST_POSTGRESQL_URL=postgresql://USER@HOST:PORT/DATABASE and "
+                         "FATE_EXT_TEST_POSTGRESQL_PASSWORD name no PostgreSQL whose USER may create databases")
+    return _own_mariadb().section
+
+
+def _of_this_worker(kind: str, url: str, password: str) -> str:
+    """The url of a database beside the one that ``url`` names, which is made where it is not there yet."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if not worker:
+        return url
+    parts = urlsplit(url)
+    name = f"{parts.path[1:]}_{worker}"
+    connect: Any = pymysql.connect if kind == "MYSQL" else psycopg2.connect
+    connection = connect(host=parts.hostname, port=parts.port, user=parts.username, password=password,
+                         database=parts.path[1:])
+    try:
+        # PostgreSQL makes no database in a transaction.
+        connection.set_session(autocommit=True) if kind == "POSTGRESQL" else connection.autocommit(True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM information_schema.schemata WHERE schema_name = %s" if kind == "MYSQL"
+                           else "SELECT 1 FROM pg_database WHERE datname = %s", [name])
+            if not cursor.fetchall():
+                cursor.execute(f"CREATE DATABASE {name}")
+    finally:
+        connection.close()
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+def _own_mariadb() -> MariaDB:
+    """Of this process, and gone with it."""
+    folder = TemporaryDirectory(prefix="fate-ext-mariadb-")
+    server = MariaDB(Path(folder.name)).start()
+    atexit.register(folder.cleanup)
+    atexit.register(server.kill)
+    return server
 
 
 def standalone(kind: str, folder: Path) -> Site:
@@ -95,17 +138,20 @@ def _drop_tables() -> None:
 
 def _fate_sqlite(folder: Path) -> Database:
     """fate_flow/db/db_models.py, class BaseDataBase: engine "standalone"."""
-    apsw_ext = pytest.importorskip("playhouse.apsw_ext", reason="apsw, FATE Flow's SQLite, is not installed")
+    programs.need_package("apsw", "'apsw<3.10'", fate_python=True)
+    from playhouse import apsw_ext
+
     Insert.on_conflict = lambda self, *args, **kwargs: self.on_conflict_replace()
     return apsw_ext.APSWDatabase(str(folder / "fate_sqlite.db"))
 
 
 def _fate_mysql() -> Database:
     """fate_flow/db/db_models.py, class BaseDataBase: any other engine, with the keys of service_conf.yaml."""
-    url = urlsplit(database_url("MYSQL")["url"])
+    section = database_url("MYSQL")
+    url = urlsplit(section["url"])
     return PooledMySQLDatabase(
-        url.path[1:], user=url.username, password=os.environ["FATE_EXT_TEST_MYSQL_PASSWORD"], host=url.hostname,
-        port=url.port, max_connections=100, stale_timeout=30)
+        url.path[1:], user=url.username, password=os.environ[section["password_env"]], host=url.hostname, port=url.port,
+        max_connections=100, stale_timeout=30)
 
 
 def sessions(store: Store) -> List[int]:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import List
 
-import pytest
+from tests.support import programs
 
 
 class Disk:
@@ -19,7 +19,7 @@ class Disk:
         for command in (["mkfs.ext4", "-q", "-m", "0", str(self._image)], self._mount()):
             done = run(*command)
             if done.returncode:
-                pytest.skip(f"a disk of the test's own can't be made: {done.stdout.strip()}")
+                programs.missing(f"a small disk can't be mounted, which takes root: {done.stdout.strip()}")
 
     def _mount(self) -> List[str]:
         return ["mount", "-o", "loop,errors=remount-ro", str(self._image), str(self.folder)]
@@ -51,6 +51,6 @@ class Disk:
 def run(*command: str) -> "subprocess.CompletedProcess[str]":
     try:
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={
-            **os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}, timeout=60)
+            **os.environ, "PATH": programs.PATH}, timeout=60)
     except FileNotFoundError as error:
         return subprocess.CompletedProcess(command, 1, str(error))

@@ -1,18 +1,17 @@
 """A MariaDB of a test's own, to be killed, frozen and started again."""
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
 from typing import Any, List, Optional
 
 import pymysql
-import pytest
 
+from tests.support import programs
 from tests.support.site import free_port, wait_until
 
 PASSWORD = "a-test-s-own"
-PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+PACKAGE = "mariadb-server"
 
 
 class MariaDB:
@@ -32,8 +31,8 @@ class MariaDB:
         if not (self.folder / "data").exists():
             self._install()
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([
-                _program("mariadbd"), *self._options, f"--init-file={self.folder / 'init.sql'}",
+            self.process = programs.start([
+                programs.find("mariadbd", PACKAGE), *self._options, f"--init-file={self.folder / 'init.sql'}",
                 "--bind-address=127.0.0.1", f"--port={self.port}", f"--socket={self.folder / 'socket'}",
                 f"--pid-file={self.folder / 'pid'}", "--skip-name-resolve", "--character-set-server=utf8mb4",
                 "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M",
@@ -46,7 +45,7 @@ class MariaDB:
             "CREATE DATABASE IF NOT EXISTS own;\n"
             f"CREATE USER IF NOT EXISTS own@127.0.0.1 IDENTIFIED BY '{PASSWORD}';\n"
             "GRANT ALL ON own.* TO own@127.0.0.1;\n")
-        done = subprocess.run([_program("mariadb-install-db"), *self._options, "--skip-test-db"],
+        done = subprocess.run([programs.find("mariadb-install-db", PACKAGE), *self._options, "--skip-test-db"],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
         assert done.returncode == 0, done.stdout
 
@@ -85,12 +84,3 @@ class MariaDB:
             self.thaw()
             self.process.send_signal(number)
             self.process.wait(60)
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name, path=PATH)
-    if not found:
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"{name} is not installed")
-    return found

@@ -1,13 +1,10 @@
 """A real nginx in front of several sites, with the configuration that conf/nginx/fate_ext.conf gives operators."""
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-import pytest
-
+from tests.support import programs
 from tests.support.site import Site, free_port, wait_until
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "conf" / "nginx" / "fate_ext.conf"
@@ -27,17 +24,6 @@ http {{
 """
 
 
-def program() -> str:
-    """nginx; skips where it is not installed, and fails in CI."""
-    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        reason = "nginx is not installed"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
 class Nginx:
     """It answers at 127.0.0.1 and ``port``.
 
@@ -47,7 +33,7 @@ class Nginx:
     def __init__(self, folder: Path, servers: Sequence[str], path: str = "/v1/ext/") -> None:
         folder.mkdir()
         self.folder, self.port = folder, free_port()
-        self._program = program()
+        self._program = programs.find("nginx", "nginx-light")
         self._process: Optional[subprocess.Popen] = None
         text = EXAMPLE.read_text("utf-8").replace("location /v1/ext/ {", f"location {path} {{")
         text = text.replace("/var/log/nginx", str(folder)).replace("10.0.0.4:9390", f"127.0.0.1:{self.port}")
@@ -59,8 +45,9 @@ class Nginx:
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder), "utf-8")
 
     def start(self) -> "Nginx":
-        self._process = subprocess.Popen(
-            [self._program, "-p", str(self.folder), "-c", "nginx.conf"], stderr=subprocess.DEVNULL)
+        # Killed, it would leave its workers behind.
+        self._process = programs.start(
+            [self._program, "-p", str(self.folder), "-c", "nginx.conf"], at_our_death="TERM", stderr=subprocess.DEVNULL)
         wait_until((self.folder / "nginx.pid").exists, what=f"nginx to start; its log: {self.folder / 'error.log'}")
         return self
 

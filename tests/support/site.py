@@ -17,6 +17,7 @@ from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.fence import Fence
 from fate_ext_plugin.registration import FEATURE_SERVICES, service_uris
 from fate_ext_plugin.settings import SECTION, Settings, read_settings_file
+from tests.support import programs
 
 START_SECONDS = 30
 ALL = [*FEATURE_SERVICES, "client_authentication", "site_authentication", "signature", "permission", "metrics"]
@@ -74,7 +75,7 @@ class Site:
     def start(self) -> "Site":
         module = self.module or ("tests.support.impatient" if self.constants or self.clock else "fate_ext_plugin.cli")
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
+            self.process = programs.start(
                 [sys.executable, "-m", module, "serve", "--conf", str(self.conf)], stdout=log, stderr=log,
                 start_new_session=True, env=self.environment())
         wait_until(self._answers, START_SECONDS, "the server to start; its log: " + str(self.log))

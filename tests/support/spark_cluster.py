@@ -3,16 +3,15 @@
 It runs pyspark's own Spark, as FATE's environment has it. With CI=true a missing pyspark or Java is a failure.
 """
 import os
-import shutil
 import subprocess
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, List
 
-import pytest
 import requests
 
+from tests.support import programs
 from tests.support.site import free_port, wait_until
 
 WORKERS = 2
@@ -23,14 +22,9 @@ ENVIRONMENT = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "128m", "SP
 
 
 def require_spark() -> None:
-    """Skips where there is no Spark to test with; FATE_EXT_TEST_NO_SPARK says that there need not be."""
-    missing = [name for name, there in (("pyspark", find_spec("pyspark")), ("java", shutil.which("java"))) if not there]
-    if not missing:
-        return
-    reason = f"no {' and no '.join(missing)}: pip install 'pyspark>=3.3,<3.6', and Java 8, 11 or 17"
-    if os.environ.get("CI") and not os.environ.get("FATE_EXT_TEST_NO_SPARK"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    """Skips where there is no Spark to test with."""
+    programs.need_package("pyspark", "'pyspark>=3.3,<3.6'", fate_python=True)
+    programs.find("java", "openjdk-17-jre-headless")
 
 
 class SparkCluster:
@@ -92,7 +86,7 @@ class SparkCluster:
         command = [str(Path(spec.origin).parent / "bin" / "spark-class"), f"org.apache.spark.deploy.{name}",
                    "--host", "127.0.0.1", *arguments]
         with open(self._folder / f"{name.split('.')[1]}.log", "ab") as log:
-            self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT}))
+            self._processes.append(programs.start(command, stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT}))
 
     def stop(self) -> None:
         for process in reversed(self._processes):
