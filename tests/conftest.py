@@ -8,9 +8,11 @@ import pytest
 
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
+from tests.support import databases
 from tests.support.api_reader import ApiReader
 from tests.support.databases import KINDS, empty_store
 from tests.support.fake_flow import FakeFlow
+from tests.support.mariadb import MariaDB
 from tests.support.site import Site
 
 MakeSite = Callable[..., Site]
@@ -30,6 +32,14 @@ def kept_bytecode() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Started by the first test that needs it, where the environment names none."""
+    databases.own_mariadb = server = MariaDB(tmp_path_factory.getbasetemp() / "mariadb")
+    yield
+    server.stop()
 
 
 @pytest.fixture

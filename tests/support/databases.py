@@ -1,13 +1,11 @@
 """The four databases that our tables live in, opened as they are in operation, each with none of our tables."""
-import atexit
 import multiprocessing
 import os
 import warnings
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Callable, Dict, Iterator, List, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
@@ -26,6 +24,8 @@ T = TypeVar("T")
 #: apsw and mysql as FATE Flow opens its own; sqlite and postgresql as `fate-ext serve` does
 KINDS = ["sqlite", "apsw", "mysql", "postgresql"]
 SERVERS = ["mysql", "postgresql"]
+#: made and stopped by tests/conftest.py, started where the environment names none
+own_mariadb: Optional[MariaDB] = None
 
 
 def open_kind(kind: str, folder: Path) -> Database:
@@ -50,7 +50,8 @@ def database_url(kind: str) -> Dict[str, str]:
     if kind == "POSTGRESQL":
         programs.missing("FATE_EXT_TEST_POSTGRESQL_URL=postgresql://USER@HOST:PORT/DATABASE and "
                          "FATE_EXT_TEST_POSTGRESQL_PASSWORD name no PostgreSQL whose USER may create databases")
-    return _own_mariadb().section
+    assert own_mariadb
+    return own_mariadb.start().section
 
 
 def _of_this_worker(kind: str, url: str, password: str) -> str:
@@ -74,15 +75,6 @@ def _of_this_worker(kind: str, url: str, password: str) -> str:
     finally:
         connection.close()
     return urlunsplit(parts._replace(path=f"/{name}"))
-
-
-def _own_mariadb() -> MariaDB:
-    """Of this process, and gone with it."""
-    folder = TemporaryDirectory(prefix="fate-ext-mariadb-")
-    server = MariaDB(Path(folder.name)).start()
-    atexit.register(folder.cleanup)
-    atexit.register(server.kill)
-    return server
 
 
 def standalone(kind: str, folder: Path) -> Site:

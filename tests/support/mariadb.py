@@ -41,6 +41,7 @@ class MariaDB:
         return self
 
     def _install(self) -> None:
+        self.folder.mkdir(exist_ok=True)
         (self.folder / "init.sql").write_text(
             "CREATE DATABASE IF NOT EXISTS own;\n"
             f"CREATE USER IF NOT EXISTS own@127.0.0.1 IDENTIFIED BY '{PASSWORD}';\n"
