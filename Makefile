@@ -1,4 +1,4 @@
-# Needs python3 (3.8 or later, with venv) and make, nothing else. `make help` lists the targets.
+# Needs GNU make, Python 3.8 or newer with venv, and a package index that pip reaches. `make help` lists the targets.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +14,7 @@ PYTEST_ARGS ?=
 help:   ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(VENV)/.installed-test   ## run the demo on small real data
+demo: $(VENV)/.installed-demo   ## run the demo on small real data
 	$(VENV)/bin/python demo/run.py
 
 test: $(VENV)/.installed-test   ## run the tests, e.g. make test PYTEST_ARGS="-x tests/apps"
@@ -36,13 +36,23 @@ docs: $(VENV)/.installed-test   ## write docs/settings.md and docs/errors.md ane
 	$(VENV)/bin/python docs/generate
 
 clean:   ## remove .venv and everything generated
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis conf/demo/data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One stamp for each extra. The pips that come with older Pythons don't know today's wheels, hence the upgrade.
-$(VENV)/.installed-%: setup.cfg setup.py $(CONSTRAINTS)
+# Succeeds where the environment's Python is 3.8 or newer and its pip complete: RECORD, which files() reads, comes last.
+WHOLE = $(VENV)/bin/python -c 'from importlib.metadata import files; assert files("pip")' >/dev/null 2>&1
+$(if $(word 2,$(VENV)),$(error VENV can't contain blanks: $(VENV)))
+
+# One stamp for each extra. Older pips don't know today's wheels; without --use-pep517 they write scripts that can't run
+# in a folder with a blank in its name.
+$(VENV)/.installed-%: export PIP_DISABLE_PIP_VERSION_CHECK = 1
+$(VENV)/.installed-%: setup.cfg setup.py $(CONSTRAINTS) $(shell $(WHOLE) || echo anew)
+	@$(WHOLE) || { echo "Making a Python environment in $(VENV) ..."; $(PYTHON) tools/make_venv.py $(VENV); }
 	@echo "Installing into $(VENV), extra '$*' ..."
-	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install -qq --upgrade pip
-	@$(VENV)/bin/python -m pip install -qq $(addprefix -c ,$(CONSTRAINTS)) -e '.[$*]'
+	@$(VENV)/bin/python -m pip install -qq 'pip>=21.3' && \
+	$(VENV)/bin/python -m pip install -qq --use-pep517 $(addprefix -c ,$(CONSTRAINTS)) -e '.[$*]' || { \
+	    echo "Installing failed. pip needs a package index: set PIP_INDEX_URL or https_proxy where it has to." >&2; \
+	    exit 1; }
 	@touch $@
+
+.PHONY: anew

@@ -1,68 +1,106 @@
 """The feature service on small real data, called exactly as FATE Flow's ApiReader calls it: `make demo`.
 
-A server is started in a temporary folder, and at the end nothing is left of it.
+A server is started in a temporary folder. Both are gone at the end, also when the demo is interrupted.
 """
 
 import hashlib
 import io
 import itertools
 import json
-import shutil
-import socket
-import subprocess
+import os
+import shlex
+import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Dict, List
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Dict, List, Union
 
 import requests
-import yaml
 from requests_toolbelt import MultipartEncoder
+from server import Failed, Server, prepare
 
-from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import service_uris
-from fate_ext_plugin.settings import read_settings_file
-
-DEMO_CONF = Path(__file__).resolve().parent.parent / "conf" / "demo"
 FATE_JOB = "202611231038053132510"
-START_SECONDS = 30
 STEPS = itertools.count(1)
 FEATURES = ["mean_radius", "mean_texture", "worst_area"]
+# Ctrl-C, kill, and a terminal that is closed
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: how the demo went: None where it was shown to its end, else the signal or the error that ended it
+Outcome = Union[None, int, Exception]
 
 NEXT = """
-What to try next:
-  your own data       copy conf/demo/service_conf.yaml, describe your files in it, and run fate-ext check --conf FILE
-  with your FATE      fate-ext serve --conf FILE, then fate-ext register --conf FILE --flow http://FATE-FLOW:9380
-  inside FATE Flow    merge conf/service_conf.yaml into FATE Flow's own; every setting is explained in it
+What to try next, in this folder:
+
+  Keep the demo's server running (Ctrl-C stops it):
+    {fate_ext} check --conf conf/demo/service_conf.yaml
+    {fate_ext} serve --conf conf/demo/service_conf.yaml
+
+  Your own data: describe your files in a copy of conf/demo/service_conf.yaml, here called FILE:
+    {fate_ext} check --conf FILE
+    {fate_ext} serve --conf FILE
+
+  Beside your FATE Flow, while that server runs:
+    {fate_ext} register --conf FILE --flow http://FATE-FLOW:9380
+
+  Inside your FATE Flow, deployed in folder DIR (README.md explains the steps):
+    source DIR/bin/init_env.sh
+    pip install .
+    fate-ext enable --fate-base DIR
 """
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="fate-ext-demo-") as folder:
-        conf = prepare(Path(folder))
-        server = start(conf)
+    # The handlers only report the signal: an exception out of a handler could leave the server running.
+    ended: SimpleQueue[Outcome] = SimpleQueue()
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda number, _: ended.put(number))
+    with tempfile.TemporaryDirectory(prefix="fate-ext-demo-") as name:
+        folder = Path(name)
+        step(f"Settings and data of conf/demo are copied to {folder}")
+        conf = prepare(folder)
+        server = Server(conf)
+        showing = Thread(target=lambda: ended.put(show(server, folder)))
         try:
-            show(registered_urls(conf), Path(folder))
+            showing.start()
+            outcome = ended.get()
         finally:
-            step("The server is stopped")
-            server.terminate()
-            server.wait()
-    print(NEXT)
+            server.stop()
+            showing.join()
+    if isinstance(outcome, Exception):
+        raise outcome
+    step("The server is stopped, and the temporary folder removed")
+    if outcome is not None:
+        sys.exit(128 + outcome)
+    print(NEXT.format(fate_ext=shlex.quote(os.path.relpath(Path(sys.prefix, "bin", "fate-ext")))))
 
 
-def show(urls: Dict[str, str], folder: Path) -> None:
+def show(server: Server, folder: Path) -> Outcome:
+    try:
+        step(f"fate-ext serve starts on http://{server.address}; jobs are kept in SQLite, files on local disk")
+        server.wait_until_it_answers()
+        show_job(server.urls(), folder)
+    except requests.RequestException as error:
+        return Failed(f"The server does not answer: {error}. It said:\n{server.output}")
+    except Exception as error:
+        return error
+    return None
+
+
+def show_job(urls: Dict[str, str], folder: Path) -> None:
     """The life of one feature job, as FATE Flow sees it."""
     ids = [f"patient_{number:04d}" for number in range(1, 700, 3)]
     step(f"Upload: ApiReader sends the {len(ids)} IDs of its table and what it wants to know of them")
     wanted = {"view": "tumours", "month": "1995-11", "features": FEATURES}
     tell(f"requestBody {json.dumps(wanted)}")
-    job_id = upload(urls["upload"], ids, wanted).json()["data"]["jobId"]
+    job_id = accepted(upload(urls["upload"], ids, wanted)).json()["data"]["jobId"]
     tell(f"accepted as feature job {job_id}")
 
     step("Query: how is the job? The answer comes when the job has ended, so nobody waits in vain")
-    state = query(urls["query"], job_id)
+    state = accepted(query(urls["query"], job_id)).json()["data"]
+    if state["status"] != "success":
+        raise Failed(f"The feature job ended with status {state['status']}: {state}")
     tell(f"{state['status']} after {state['elapsedSeconds']:.2f} s: {state['matched']} of {state['ids']} IDs have "
          f"features, {state['missing']} are unknown here")
 
@@ -79,49 +117,6 @@ def show(urls: Dict[str, str], folder: Path) -> None:
     tell(refused.json()["message"])
 
 
-# -- the server ------------------------------------------------------------------------------------------------------
-
-
-def prepare(folder: Path) -> Path:
-    """A copy of conf/demo with a free port."""
-    step(f"Settings and data of conf/demo are copied to {folder}")
-    shutil.copytree(DEMO_CONF, folder / "conf", ignore=shutil.ignore_patterns("data"))
-    conf = folder / "conf" / "service_conf.yaml"
-    content = yaml.safe_load(conf.read_text("utf-8"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        content["fate_ext_plugin"]["listen"]["port"] = probe.getsockname()[1]
-    conf.write_text(yaml.safe_dump(content), "utf-8")
-    return conf
-
-
-def start(conf: Path) -> subprocess.Popen:
-    """`fate-ext serve`, as soon as it answers."""
-    listen = read_settings_file(conf).listen
-    step(f"fate-ext serve starts on http://{listen.host}:{listen.port}; jobs are kept in SQLite, files on local disk")
-    log = conf.with_name("serve.log")
-    command = [sys.executable, "-m", "fate_ext_plugin.cli", "serve", "--conf", str(conf)]
-    with open(log, "wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output)
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            socket.create_connection((listen.host, listen.port), timeout=1).close()
-            return server
-        except OSError:
-            time.sleep(0.05)
-    server.kill()
-    sys.exit(f"The server did not start. It said:\n{log.read_text('utf-8')}")
-
-
-def registered_urls(conf: Path) -> Dict[str, str]:
-    """What `fate-ext register` writes into FATE Flow's registry: a url a service, with a token that lets it in."""
-    settings = read_settings_file(conf)
-    fence = Fence(Storage(settings.data_dir, 0).secret(), (), ())
-    host, port = settings.listen.host, settings.listen.port
-    return {name: f"http://{host}:{port}{uri}" for name, uri in service_uris(fence, host, port).items()}
-
-
 # -- the three requests of an ApiReader (FATE Flow 1.11.2, components/api_reader.py) ---------------------------------
 
 
@@ -130,22 +125,34 @@ def upload(url: str, ids: List[str], parameters: Dict[str, object]) -> requests.
     file = io.BytesIO("".join(f"{line}\n" for line in ["id", *ids]).encode("utf-8"))
     form = MultipartEncoder(fields={"file": ("id", file, "application/octet-stream")})
     body = {**parameters, "job_id": FATE_JOB, "sign": md5(FATE_JOB)}
-    return requests.post(
-        url, params={"requestBody": json.dumps(body)}, data=form, headers={"Content-Type": form.content_type})
+    return post(url, params={"requestBody": json.dumps(body)}, data=form, headers={"Content-Type": form.content_type})
 
 
-def query(url: str, job_id: str) -> Dict[str, object]:
-    return requests.post(url, json={"jobId": job_id}).json()["data"]
+def query(url: str, job_id: str) -> requests.Response:
+    return post(url, json={"jobId": job_id})
 
 
 def download(url: str, job_id: str, target: Path) -> Path:
     body = {"jobId": job_id, "sign": md5(job_id)}
-    with requests.post(url, params={"requestBody": json.dumps(body)}, stream=True) as response:
-        response.raise_for_status()
-        with open(target, "wb") as file:
-            for block in response.iter_content(1024):
-                file.write(block)
+    with accepted(post(url, params={"requestBody": json.dumps(body)}, stream=True)) as response, open(
+            target, "wb") as file:
+        for block in response.iter_content(1024):
+            file.write(block)
     return target
+
+
+def post(url: str, **request: Any) -> requests.Response:
+    """Not through a proxy that the environment names: no proxy can reach this machine's 127.0.0.1."""
+    session = requests.Session()
+    session.trust_env = False
+    return session.post(url, **request)
+
+
+def accepted(response: requests.Response) -> requests.Response:
+    """:raises Failed: the server refused the request; the message gives its reason."""
+    if response.status_code != 200:
+        raise Failed(f"The server refused this request with HTTP {response.status_code}: {response.json()['message']}")
+    return response
 
 
 def md5(text: str) -> str:
@@ -164,4 +171,13 @@ def tell(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BrokenPipeError:  # as of `make demo | head`; Python would complain about it once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        sys.exit(f"\nThe demo can't use its temporary folder: {error}\n"
+                 "Name another one, with 100 MB free: make demo TMPDIR=FOLDER")
+    except Failed as error:
+        sys.exit(f"\n{error}")

@@ -27,6 +27,15 @@ def no_certificates() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_proxy() -> Iterator[None]:
+    """Whatever the machine's environment names: the tests call only 127.0.0.1, which no proxy leads to."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def kept_bytecode() -> Iterator[None]:
     """Whatever the machine prefers: else each server, job and command would compile all our modules again."""
     with pytest.MonkeyPatch.context() as patch:

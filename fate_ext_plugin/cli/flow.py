@@ -2,13 +2,15 @@
 import json
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
+from ipaddress import ip_address
 from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
 from fate_ext_plugin.errors import ExtError, InvalidSettings
@@ -74,28 +76,42 @@ class _Stay(HTTPRedirectHandler):
         """The redirect itself is the answer: what is signed goes to nobody else."""
 
 
+class _Proxy(ProxyHandler):
+    def proxy_open(self, req: Request, proxy: str, type: str) -> Any:
+        """Not to loopback: the proxy's is another machine's, and it should not see what is signed for this one."""
+        host = urlsplit(f"//{req.host}").hostname or ""
+        with suppress(ValueError):
+            if host == "localhost" or ip_address(host).is_loopback:
+                return None
+        return super().proxy_open(req, proxy, type)
+
+
 def exchange(
     method: str, url: str, body: Any = None, headers: Optional[Mapping[str, str]] = None, follow: bool = True,
     most: int = MAX_ANSWER_BYTES, seconds: float = TIMEOUT_SECONDS,
 ) -> Answer:
     """Send ``body`` as JSON, and take whatever comes, but no more than ``most`` bytes.
 
+    The environment's proxy (http_proxy, https_proxy, no_proxy) is used, except for this machine's own loopback.
+
     :param follow: whether to go where the answer redirects to. :param seconds: how long to wait for it.
     :raises Unreachable: nothing does; the message is the bare reason.
     """
     data = None if body is None else json.dumps(body).encode("utf-8")
     request = Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
+    host = request.host
     started = time.time()
     try:
         try:
-            response: Any = build_opener(*([] if follow else [_Stay()])).open(request, timeout=seconds)
+            response: Any = build_opener(_Proxy(), *([] if follow else [_Stay()])).open(request, timeout=seconds)
         except HTTPError as error:
             response = error
         with response:
             content = response.read(most)
     except (URLError, OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
-        raise Unreachable(str(reason)) from None
+        proxied = " (through the proxy that the environment names; no_proxy excepts addresses)"
+        raise Unreachable(f"{reason}{'' if request.host == host else proxied}") from None
     try:
         content = json.loads(content)
     except ValueError:

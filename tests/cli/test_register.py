@@ -118,3 +118,38 @@ def test_a_refusal_that_quotes_a_url_hides_its_token(register: Register, flow: F
     flow.answer = (200, json.dumps({"retcode": 100, "retmsg": message}).encode())
     with pytest.raises(SystemExit, match=r"upload\?token=\*\*\* does not answer"):
         register(flow.url)
+
+
+class TestProxy:
+    """Commands call other servers through the proxy that the environment names, as curl does, but not loopback."""
+
+    @pytest.fixture(autouse=True)
+    def environment(self, flow: FakeFlow, monkeypatch: pytest.MonkeyPatch) -> None:
+        """``flow`` is the proxy here, and answers for everyone."""
+        monkeypatch.setenv("http_proxy", flow.url)
+
+    def test_another_machine_is_reached_through_it(self, register: Register, flow: FakeFlow) -> None:
+        register("http://flow.example.org:9380")
+        (path, _), = flow.received
+        assert path == "http://flow.example.org:9380/v1/service/registry"
+
+    def test_no_proxy_excepts_addresses(
+        self, register: Register, flow: FakeFlow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("no_proxy", ".invalid")
+        with pytest.raises(SystemExit, match=r"can't be reached at http://flow\.invalid:9380"):
+            register("http://flow.invalid:9380")
+        assert flow.received == []
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.7.6"])
+    def test_loopback_is_called_directly(self, register: Register, flow: FakeFlow, host: str) -> None:
+        with pytest.raises(SystemExit, match=r"Connection refused\.$"):
+            register(f"http://{host}:{free_port()}")
+        assert flow.received == []
+
+    def test_a_proxy_that_is_not_there_is_named(self, register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("http_proxy", f"http://name:password@127.0.0.1:{free_port()}")
+        with pytest.raises(SystemExit, match=r"Connection refused \(through the proxy that the environment names; "
+                                             r"no_proxy excepts addresses\)\.$") as end:
+            register("http://flow.example.org:9380")
+        assert "password" not in str(end.value)

@@ -15,7 +15,7 @@ from tests.support.fake_flow import FakeFlow
 
 #: beginnings of commands that are not run, and why
 NOT_RUN = {
-    "make": "tests/test_demo.py and CI run them; here only that there is such a target",
+    "make": "tests/demo and CI run them; here only that there is such a target",
     "docker": "no container engine where the tests run",
     "systemctl": "the tests' machine may have another init",
     "journalctl": "likewise",

@@ -151,10 +151,14 @@ class Site:
 
     def processes(self) -> List[int]:
         """The server and its children, also those that outlived it."""
-        mark = f"FATE_EXT_TEST_SITE={self.folder}".encode()
-        found = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            with suppress(OSError):  # it ended meanwhile
-                if mark in path.read_bytes().split(b"\0"):
-                    found.append(int(path.parent.name))
-        return found
+        return processes_with(f"FATE_EXT_TEST_SITE={self.folder}")
+
+
+def processes_with(mark: str) -> List[int]:
+    """Those whose environment holds ``mark``, NAME=value."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it ended meanwhile
+            if mark.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found

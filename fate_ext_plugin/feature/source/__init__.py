@@ -144,9 +144,10 @@ def source_types() -> Dict[str, SourceType]:
 def _entry_points() -> Any:
     from importlib.metadata import entry_points
 
-    found = entry_points()
-    # Python 3.8 and 3.9 return a dict of groups.
-    return found.get(ENTRY_POINT_GROUP, ()) if isinstance(found, dict) else found.select(group=ENTRY_POINT_GROUP)
+    found: Any = entry_points()
+    # Python 3.8 and 3.9 return a dict of groups. What 3.10 and 3.11 return is a dict, too, but using it as one is
+    # deprecated.
+    return found.select(group=ENTRY_POINT_GROUP) if hasattr(found, "select") else found.get(ENTRY_POINT_GROUP, ())
 
 
 __all__ = ["BuiltIn", "Counts", "ExtError", "Join", "Progress", "Source", "SourceType", "Workspace", "require_columns",
