@@ -52,7 +52,7 @@ def tmpfs(folder: Path, size: str) -> None:
     """Mount a disk in memory with so much space, such as ``32m``, at a folder. Skips where that can't be mounted."""
     done = run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
     if done.returncode:
-        pytest.skip(f"a disk of the test's own can't be made: {done.stdout.strip()}")
+        programs.missing(f"a small disk can't be mounted, which takes root: {done.stdout.strip()}")
 
 
 def run(*command: str) -> "subprocess.CompletedProcess[str]":
