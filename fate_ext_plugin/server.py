@@ -1,7 +1,5 @@
 """``fate-ext serve``: the services on cheroot, a production WSGI server, without FATE Flow."""
 import logging
-import os
-import signal
 import threading
 from typing import Any, List
 
@@ -13,6 +11,7 @@ from fate_ext_plugin.fence import RedactTokens
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
 from fate_ext_plugin.settings import Settings
+from fate_ext_plugin.stop_signals import StopSignals
 
 logger = logging.getLogger(__name__)
 # Threads beside those that held queries occupy.
@@ -41,20 +40,14 @@ def make_server(settings: Settings, app: Any) -> Server:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Jobs that run then wait for the next start.
+    """Serve until SIGTERM or SIGINT. Jobs that run then wait for the next start. Call in the main thread.
 
     :raises ExtError: settings, folder, database or port can't be used.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactTokens())
-    # A signal only says so: an exception out of its handler could leave cheroot waiting for itself for ever.
-    # Any thread may be the one the kernel interrupts, and Python's handler would wait until this one wakes up.
-    ended, end = os.pipe()
-    os.set_blocking(end, False)
-    signal.set_wakeup_fd(end)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+    signals = StopSignals()
     plugin = Plugin(settings, Standalone(settings))
     server = make_server(settings, create_app(plugin.manager()))
     listen = settings.listen
@@ -66,8 +59,8 @@ def serve(settings: Settings) -> None:
         plugin.start()
         logger.info("serving on http://%s:%s, data in %s", listen.host, listen.port, settings.data_dir)
         failures: List[BaseException] = []
-        threading.Thread(target=_serve, args=(server, end, failures), daemon=True).start()
-        os.read(ended, 1)
+        threading.Thread(target=_serve, args=(server, signals, failures), daemon=True).start()
+        signals.wait()
         if failures:
             raise failures[0]
         logger.info("stopping")
@@ -76,10 +69,10 @@ def serve(settings: Settings) -> None:
         server.stop()
 
 
-def _serve(server: Server, end: int, failures: List[BaseException]) -> None:
+def _serve(server: Server, signals: StopSignals, failures: List[BaseException]) -> None:
     try:
         server.serve()
     except BaseException as error:
         failures.append(error)
     finally:
-        os.write(end, b".")
+        signals.stop()

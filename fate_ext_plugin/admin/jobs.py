@@ -31,7 +31,7 @@ def cancel_job(desk: Desk, call: Call) -> Dict[str, Any]:
 
 
 def delete_job(desk: Desk, call: Call) -> Dict[str, Any]:
-    """Another server's files go with its next look for orphans."""
+    """The janitor of another server deletes its files within a minute."""
     job = desk.jobs.get(call.path["job_id"])
     if not desk.jobs.remove(job.job_id):
         raise WrongJobState(f"The job is {job.status}; cancel it first.")

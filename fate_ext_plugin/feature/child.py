@@ -40,8 +40,9 @@ class Child:
         self._log = log
         self.started = time.monotonic()
         with open(log, "wb") as stderr:
+            # In a session of its own: Ctrl-C in the server's terminal is for the server, which puts its jobs back.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "fate_ext_plugin.feature.worker"],
+                [sys.executable, "-m", "fate_ext_plugin.feature.worker"], start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, close_fds=True)
 
     @property

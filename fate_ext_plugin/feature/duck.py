@@ -13,7 +13,7 @@ from fate_ext_plugin.feature.dialect import (
     misread_error,
     misread_id_error,
 )
-from fate_ext_plugin.feature.id_file import MAX_LINE_BYTES
+from fate_ext_plugin.feature.id_file import BLANKS, MAX_LINE_BYTES
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Workspace
 
 # No uploaded line holds it (see id_file), so a line is always one field.
@@ -85,7 +85,7 @@ def load_ids(connection: "duckdb.DuckDBPyConnection", work: Workspace) -> int:
         f"columns = {{'id': 'VARCHAR'}}, auto_detect = false, delim = {literal(ID_FILE_DELIMITER)}, quote = '', "
         f"escape = '', max_line_size = {2 * MAX_LINE_BYTES}, buffer_size = {READ_BLOCK_BYTES}) "
         # not blank; most are seen to be not by their first character, which costs less
-        "WHERE id >= '!' OR trim(id, ' \t') <> ''")
+        f"WHERE id >= '!' OR trim(id, {literal(BLANKS)}) <> ''")
     return count(connection, "SELECT count(*) FROM ids")
 
 

@@ -11,6 +11,9 @@ from fate_ext_plugin.errors import EmptyUpload, InvalidIdFile, UploadTooLarge
 MAX_LINE_BYTES = 4096
 MAX_NAME_LENGTH = 255
 READ_BYTES = 1 << 20
+# A line of nothing else is blank. All other characters, white space too, are part of an ID.
+BLANKS = " \t"
+_BLANK_BYTES = BLANKS.encode("ascii")
 # NUL ends strings elsewhere; 0x1f is the delimiter under which the file is read back as one column.
 FORBIDDEN = (b"\x00", b"\x1f")
 
@@ -33,7 +36,8 @@ class IdFile:
         self._max_ids = max_ids
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._held = b""  # an unfinished last line, or CR
-        self._first = True
+        self._at_start = True  # nothing was written yet
+        self._first = True  # no line that is not blank was
         self.id_name = default_name
         self._any = False
         self._bound = 0.0
@@ -90,10 +94,16 @@ class IdFile:
             if b"\r" in lines:
                 raise InvalidIdFile(f"A line holds a carriage return {self._near()}; lines end in LF or CRLF.")
         self._check_lengths(lines)
+        if self._at_start:
+            self._at_start = False
+            lines = lines[len(codecs.BOM_UTF8):] if lines.startswith(codecs.BOM_UTF8) else lines
         if self._first:
             lines = self._without_header(lines)
-        self._any = self._any or lines.strip(b" \t\n") != b""
+        self._any = self._any or lines.strip(_BLANK_BYTES + b"\n") != b""
         self._limit(lines)
+        if lines.startswith(codecs.BOM_UTF8) and not self._target.tell():
+            # An ID begins with it; a reader would take it for the file's own mark.
+            self._target.write(b"\n")
         self._target.write(lines)
 
     def _limit(self, lines: bytes) -> None:
@@ -113,9 +123,8 @@ class IdFile:
         return map(b"".join, iter(lambda: self._target.readlines(READ_BYTES), []))
 
     def _without_header(self, lines: bytes) -> bytes:
-        """Take the header line away, where there is one; blank lines and a byte order mark before it are none."""
-        lines = lines[len(codecs.BOM_UTF8):] if lines.startswith(codecs.BOM_UTF8) else lines
-        stripped = lines.lstrip(b" \t\n")
+        """Take away the header line, where there is one, and blank lines before it or before the first ID."""
+        stripped = lines.lstrip(_BLANK_BYTES + b"\n")
         if not stripped:
             return b""
         self._first = False
@@ -124,7 +133,7 @@ class IdFile:
         if self._has_header is False or (self._has_header is None and name.lower() not in self._header_names):
             return lines
         if not name:
-            raise InvalidIdFile("The header line is blank.")
+            raise InvalidIdFile("The header line holds nothing but white space.")
         if "," in name or '"' in name:
             raise InvalidIdFile(f"The header {name[:80]!r} holds a comma or a quote; the ID file has one column.")
         if len(name) > MAX_NAME_LENGTH:
@@ -150,7 +159,7 @@ class IdFile:
 
 
 def _count_ids(lines: bytes) -> int:
-    return sum(1 for line in lines.splitlines() if line.strip(b" \t"))
+    return sum(1 for line in lines.splitlines() if line.strip(_BLANK_BYTES))
 
 
 # How many IDs whole lines hold at most, each dearer and closer than the one before: an ID and its line end take two

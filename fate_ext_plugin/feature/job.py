@@ -9,7 +9,9 @@ A run is known by its job's owner and attempt: what it says counts only while bo
 server which was taken for dead and comes back changes nothing any more.
 """
 import json
+import secrets
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set
 
 from peewee import fn
@@ -17,6 +19,7 @@ from peewee import fn
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.errors import ExtError, UnknownJob
+from fate_ext_plugin.feature.database_name import database_name
 from fate_ext_plugin.feature.source import Counts
 
 WAITING, RUNNING, SUCCESS, FAILED, CANCELED, EXPIRED = (
@@ -102,6 +105,18 @@ class Jobs:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    @cached_property
+    def _database(self) -> str:
+        return database_name(self._store)
+
+    def new_id(self) -> str:
+        """An ID for a job to come, which nobody can guess: 32 hexadecimal digits, of which 24 are random."""
+        return self._database + secrets.token_hex(16 - len(self._database) // 2)
+
+    def owns(self, job_id: str) -> bool:
+        """Whether that is the ID of a job of this database, which may have been deleted."""
+        return job_id.startswith(self._database)
 
     def add(self, job: Job) -> None:
         """Accept a job: it waits from here on."""

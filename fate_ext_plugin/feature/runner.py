@@ -21,8 +21,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
 JANITOR_SECONDS = 60.0
 SPARE_SECONDS = 60.0
-# An upload's folder exists a moment before its row does.
-ORPHAN_SECONDS = 3600.0
+IDS_GONE = "The job's ID file is gone."
 
 
 class Runner:
@@ -52,13 +51,30 @@ class Runner:
         """Take up what a predecessor left behind, then begin. Call while owning the storage's lock."""
         self._servers.join()
         self._servers.look()
-        self._storage.clear_incoming()
-        if self._servers.mates() == [self._owner]:
-            self._tidy(0.0)
+        self._take_up_incoming()
+        self._warn_of_others()
         for job in self._jobs.owned(self._owner, states.RUNNING):
             self._retry(job)
         self._dispatcher.start()
         self._watcher.start()
+
+    def _take_up_incoming(self) -> None:
+        """A predecessor may have been killed after an upload's row was written; of others nothing was accepted."""
+        left = self._storage.left_incoming()
+        statuses = self._jobs.statuses(left)
+        for job_id in left:
+            if statuses.get(job_id) in states.ACTIVE:
+                self._storage.place(job_id, self._owner)
+            else:
+                self._storage.forget(job_id)
+
+    def _warn_of_others(self) -> None:
+        stored = self._storage.stored_jobs()
+        others = [job_id for job_id in set(stored) - self._jobs.known(stored) if not self._jobs.owns(job_id)]
+        if others:
+            logger.warning(
+                "%s has files of %d jobs of another database, which stay; delete them if it is gone. One of them: %s",
+                self._storage.jobs_folder, len(others), min(others))
 
     def stop(self) -> None:
         """Put running jobs back and end their processes; queries that are held say that their jobs go on."""
@@ -106,7 +122,7 @@ class Runner:
     # -- the dispatcher's thread -----------------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
-        last_tick = last_janitor = 0.0
+        last_tick = last_janitor = float("-inf")
         while not self._stopping.is_set():
             try:
                 self._start_waiting()
@@ -178,18 +194,24 @@ class Runner:
                 self._storage.forget(job.job_id)
         self._jobs.forget_ended_before(mates, old)
         self._servers.forget(old)
-        self._tidy(ORPHAN_SECONDS)
+        self._tidy()
 
-    def _tidy(self, orphan_seconds: float) -> None:
-        """Delete what a job left that ended while nobody looked: before a kill, or canceled as it waited."""
-        for job_id, status in self._jobs.statuses(self._storage.stored_jobs()).items():
+    def _tidy(self) -> None:
+        """Delete what a job left that ended while nobody looked, before a kill or canceled as it waited; and files of
+        jobs whose row was deleted, such as by another server."""
+        stored = self._storage.stored_jobs()
+        statuses = self._jobs.statuses(stored)  # afterwards: a job's row is older than its folder
+        for job_id in stored:
+            status = statuses.get(job_id)
             if status == states.SUCCESS:
                 if self._storage.has_work(job_id):
                     self._storage.clear_work(job_id, self._jobs.get(job_id).attempt)
+            elif status is None:
+                if self._jobs.owns(job_id):
+                    self._storage.forget(job_id)
+                    logger.info("removed files of unknown job %s", job_id)
             elif status not in states.ACTIVE:
                 self._storage.forget(job_id)
-        for name in self._storage.remove_orphans(self._jobs.known, orphan_seconds):
-            logger.info("removed files of unknown job %s", name)
 
     # -- the thread that watches the other servers ------------------------------------------------------------------
 
@@ -264,6 +286,8 @@ class Runner:
         view = self._views.get(job.view)
         if view is None:
             raise WorkerError(f"The view {job.view!r} is no longer configured.")
+        if not self._has_ids(job):
+            raise WorkerError(IDS_GONE)
         with disk_errors():
             work = Workspace(
                 ids_path=self._storage.ids(job.job_id), result_path=self._storage.result(job.job_id, job.attempt),
@@ -337,9 +361,14 @@ class Runner:
         """A job of a server that died, this one or another."""
         if job.attempt >= MAX_ATTEMPTS:
             self._fail(job, WorkerError(f"The server ended {job.attempt} times while it ran this job."))
-        elif not self._storage.ids(job.job_id).exists():
-            self._fail(job, WorkerError("The job's ID file is gone."))
+        elif not self._has_ids(job):
+            self._fail(job, WorkerError(IDS_GONE))
         else:
             logger.warning("job %s: its server ended; it waits %s", job.job_id,
                            "again" if job.owner == self._owner else "here now")
             self._jobs.hand_over(job, self._owner)
+
+    def _has_ids(self, job: Job) -> bool:
+        """The upload, whose server may have died meanwhile, moves the ID file after it writes the job's row."""
+        self._storage.place(job.job_id, job.owner)
+        return self._storage.ids(job.job_id).exists()

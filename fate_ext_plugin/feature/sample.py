@@ -46,24 +46,27 @@ class Sampler:
             raise UnknownView(f"There is no view {name[:64]!r}. Views here: {', '.join(sorted(views)) or 'none'}.")
         if not self._lock.acquire(blocking=False):
             raise TooManyJobs("Another test of a view is running; try again when it has ended.")
-        folder = uuid.uuid4().hex  # a job's, of no job: what a killed server leaves of it is deleted like any other's
+        job_id = uuid.uuid4().hex  # of an upload that is never accepted, so what a killed server leaves is deleted
         try:
-            return self._sample(views[name], ids, body, folder)
+            return self._sample(views[name], ids, body, job_id)
         finally:
-            self._storage.forget(folder)
+            self._storage.forget(job_id)
             self._lock.release()
 
-    def _sample(self, view: View, ids: List[str], body: Mapping[str, Any], folder: str) -> Sample:
+    def _sample(self, view: View, ids: List[str], body: Mapping[str, Any], job_id: str) -> Sample:
         settings, storage = self._settings, self._storage
         join = view.join(body)
         view.source.check(join)
-        with storage.receive(folder) as target:
+        with storage.receive(job_id) as target:
             id_file = IdFile(target, False, (), view.id_column, settings.max_ids)
             id_file.write("".join(f"{one}\n" for one in ids).encode("utf-8"))
             id_file.finish()
+        folder = storage.received(job_id)
+        scratch = folder / "scratch"
+        scratch.mkdir(mode=0o700)
         work = Workspace(
-            ids_path=storage.ids(folder), result_path=storage.result(folder, 1),
-            scratch=storage.new_scratch(folder, 1), scratch_bytes=storage.spare_bytes(), id_name=id_file.id_name,
+            ids_path=folder / "ids", result_path=folder / "result", scratch=scratch,
+            scratch_bytes=storage.spare_bytes(), id_name=id_file.id_name,
             threads=settings.job_threads, memory_bytes=settings.job_memory_mb * 2**20)
         deadline = time.monotonic() + SAMPLE_SECONDS
         try:

@@ -3,7 +3,6 @@ import hashlib
 import hmac
 import threading
 import time
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, Mapping, Optional, Set, Union
@@ -80,7 +79,7 @@ class FeatureService:
         join = view.join(body)
         view.source.check(join)
         self._check_fate_job(body.get("job_id"))
-        job_id = uuid.uuid4().hex
+        job_id = self._jobs.new_id()
         with self._place(job_id):
             self._accept(job_id, body, view, join, length, chunks)
         return job_id
@@ -133,6 +132,7 @@ class FeatureService:
                 job_id=job_id, status=states.WAITING, view=view.name, owner=self._owner, id_name=id_file.id_name,
                 request={key: value for key, value in body.items() if key not in ("sign", "job_id", "view", "head")},
                 fate_job_id=body.get("job_id"), upload_bytes=received))
+            self._storage.place(job_id, self._owner)
         except BaseException:
             self._storage.forget(job_id)
             raise

@@ -1,8 +1,12 @@
 """Files on disk. A name is always a job ID of ours, never anything a caller said.
 
-``incoming/<job>``  an upload that still streams in
+``incoming/<job>/ids``  an upload that still streams in, or whose row was written this moment
 ``jobs/<job>/ids``  its ID file, from acceptance to the job's end
 ``jobs/<job>/result.<attempt>``  the feature file of the attempt that the job's row names, until it expires
+
+A job's row is written before its folder is moved to ``jobs``. So a folder in ``jobs`` without a row belongs to a job
+that was deleted, and may be deleted at once: no file's age is ever compared with a clock, which may be wrong. Its name
+tells whether it is of this database's jobs at all (see ``database_name``).
 """
 import errno
 import fcntl
@@ -12,7 +16,7 @@ import shutil
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Callable, Iterator, List, Optional, Set, Tuple
+from typing import BinaryIO, Iterator, List, Optional, Tuple
 
 from fate_ext_plugin.errors import DiskFull, InvalidSettings
 from fate_ext_plugin.private_file import make_private, replace_private, require_private, sync
@@ -33,7 +37,7 @@ class Storage:
         self._root, self._shared = root, shared
         self._min_free_bytes = min_free_bytes
         self._incoming = root / "incoming"
-        self._jobs = (shared or root) / "jobs"
+        self.jobs_folder = (shared or root) / "jobs"
 
     def open(self) -> None:
         """Create the folders, readable by us alone.
@@ -46,7 +50,7 @@ class Storage:
                 self._shared.mkdir(mode=0o700, parents=True, exist_ok=True)
                 # An upload is renamed into place, so it must come in on the same disk.
                 self._incoming = self._shared / "incoming" / self.instance_id()
-            for folder in (self._incoming, self._jobs):
+            for folder in (self._incoming, self.jobs_folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             probe = self._incoming / f".probe-{secrets.token_hex(4)}"
             probe.touch()
@@ -103,28 +107,41 @@ class Storage:
 
     @contextmanager
     def receive(self, job_id: str) -> Iterator[BinaryIO]:
-        """A file to stream an upload into; it becomes the job's ID file on success and vanishes on any error.
+        """A file to stream an upload into: ``ids`` in the folder :meth:`received`, which vanishes on any error.
 
         On success it has reached the disk itself: what is accepted outlives a power cut.
 
         :raises DiskFull: less than the configured space is left.
         """
-        path = self._incoming / job_id
+        folder = self.received(job_id)
         try:
-            with disk_errors(), open(path, "w+b") as file:
-                self.require_space(0)
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
             with disk_errors():
-                self.job_folder(job_id).mkdir(mode=0o700)
-                os.replace(path, self.ids(job_id))
-                for folder in (self.job_folder(job_id), self._jobs):
-                    sync(folder)
+                folder.mkdir(mode=0o700)
+                with open(folder / "ids", "w+b") as file:
+                    self.require_space(0)
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                for path in (folder, folder.parent):
+                    sync(path)
         except BaseException:
-            path.unlink(missing_ok=True)
             self.forget(job_id)
             raise
+
+    def received(self, job_id: str) -> Path:
+        """The folder of an upload that is not accepted yet."""
+        return self._incoming / job_id
+
+    def place(self, job_id: str, owner: str) -> None:
+        """Move what the server ``owner`` received for an accepted job to where jobs' files are.
+
+        Does nothing where that is done already: the upload, the job's run and a server that takes the job over may
+        all try it.
+        """
+        incoming = self._incoming.parent / owner if self._shared else self._incoming
+        with suppress(FileNotFoundError), disk_errors():
+            os.rename(incoming / job_id, self.job_folder(job_id))
+            sync(self.jobs_folder)
 
     def require_space(self, more: int) -> None:
         """Raise :class:`DiskFull` where ``more`` bytes would not leave the configured space free."""
@@ -136,19 +153,19 @@ class Storage:
 
     def disk_usage(self) -> Tuple[int, int, int]:
         """Total, used and free bytes of the disk where jobs' files are."""
-        return shutil.disk_usage(self._jobs)
+        return shutil.disk_usage(self.jobs_folder)
 
     def job_folder(self, job_id: str) -> Path:
-        return self._jobs / job_id
+        return self.jobs_folder / job_id
 
     def ids(self, job_id: str) -> Path:
-        return self._jobs / job_id / "ids"
+        return self.jobs_folder / job_id / "ids"
 
     def result(self, job_id: str, attempt: int) -> Path:
-        return self._jobs / job_id / f"result.{attempt}"
+        return self.jobs_folder / job_id / f"result.{attempt}"
 
     def scratch(self, job_id: str, attempt: int) -> Path:
-        return self._jobs / job_id / f"scratch.{attempt}"
+        return self.jobs_folder / job_id / f"scratch.{attempt}"
 
     def has_work(self, job_id: str) -> bool:
         """Whether there is more than one result."""
@@ -193,30 +210,21 @@ class Storage:
         return self._incoming / f"child-{secrets.token_hex(8)}.log"
 
     def forget(self, job_id: str) -> None:
-        shutil.rmtree(self.job_folder(job_id), ignore_errors=True)
+        """Delete all files of a job, or of an upload to this server."""
+        for folder in (self.received(job_id), self.job_folder(job_id)):
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def clear_incoming(self) -> None:
-        """Delete what a killed predecessor was receiving; call before serving."""
+    def left_incoming(self) -> List[str]:
+        """Job IDs of what a killed predecessor received, once all else that it left there is deleted; call before
+        serving."""
         for path in self._incoming.iterdir():
-            path.unlink(missing_ok=True)
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+        return [path.name for path in self._incoming.iterdir()]
 
-    def stored_jobs(self, older_than: float = 0.0) -> List[str]:
-        """Job IDs with a folder that did not change for ``older_than`` seconds."""
-        latest = time.time() - older_than
-        found = []
-        for folder in self._jobs.iterdir():
-            with suppress(FileNotFoundError):  # a job's thread deleted it just now
-                if folder.stat().st_mtime <= latest:
-                    found.append(folder.name)
-        return found
-
-    def remove_orphans(self, known: Callable[[List[str]], Set[str]], older_than: float) -> List[str]:
-        """Delete folders of jobs that no row knows; returns their names."""
-        stored = self.stored_jobs(older_than)
-        orphans = sorted(set(stored) - known(stored))
-        for job_id in orphans:
-            self.forget(job_id)
-        return orphans
+    def stored_jobs(self) -> List[str]:
+        """IDs of all jobs with files."""
+        return os.listdir(self.jobs_folder)
 
 
 def _name_in(path: Path) -> str:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from requests_toolbelt import MultipartEncoder
 
 from fate_ext_plugin.errors import EmptyUpload, InvalidIdFile, UploadTooLarge
-from fate_ext_plugin.feature.id_file import IdFile
+from fate_ext_plugin.feature.id_file import BLANKS, IdFile
 from tests.conftest import MakeSite, credit_view
 from tests.support import programs
 from tests.support.api_reader import ApiReader, md5
@@ -219,9 +219,34 @@ def test_an_id_may_be_long_and_hold_anything_but_line_ends(site: Site) -> None:
     assert (data["status"], data["ids"], data["matched"]) == ("success", 3, 1)
 
 
+BLANK_LINES = ["", " ", "\t", " \t "]
+WHITE_SPACE = ["\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\xa0", "\u2028", "\u3000", "\ufeff"]
+
+
+def test_only_lines_of_spaces_and_tabs_are_blank_to_the_upload_and_to_the_join(site: Site) -> None:
+    """The table in docs/feature_service.md."""
+    reader = ApiReader(site)
+    for lines in ([*BLANK_LINES, *WHITE_SPACE, "u1"], [*reversed(WHITE_SPACE), *BLANK_LINES, "u1"]):
+        # the second list begins with a U+FEFF of its own, after the file's
+        data = reader.status(reader.job(("\ufeff" + "\n".join(lines)).encode()))
+        assert (data["ids"], data["matched"]) == (len(WHITE_SPACE) + 1, 1)
+    for line in WHITE_SPACE:
+        data = reader.status(reader.job(f"id\n{line}\n".encode()))
+        assert (data["status"], data["ids"], data["matched"]) == ("success", 1, 0), ascii(line)
+    with leaves_nothing(site):
+        refused(post(site, "\n".join(BLANK_LINES).encode()), 400, "No ID arrived")
+
+
+def test_white_space_is_part_of_an_id(site: Site) -> None:
+    reader = ApiReader(site)
+    data = reader.status(reader.job("u1\n u1\nu1 \nu1\x0b\n\xa0u1\n".encode()))
+    assert (data["ids"], data["matched"]) == (5, 1)
+    assert reader.status(reader.job("id\n\ufeffu1\n".encode()))["matched"] == 0  # the join sees the mark, too
+
+
 @pytest.mark.parametrize(("header", "says"), [
     (b"id,amount", "comma"), (b'the "id"', "quote"), (b"n" * 256, "longer than 255"),
-    (b"amount", "name of a feature"), (b"AGE", "Rename the ID column"),
+    (b"\x0b", "nothing but white space"), (b"amount", "name of a feature"), (b"AGE", "Rename the ID column"),
 ])
 def test_a_header_that_fate_would_misread(site: Site, header: bytes, says: str) -> None:
     with leaves_nothing(site):
@@ -545,10 +570,12 @@ def test_a_disk_that_runs_full(small_disk: Path, make_site: MakeSite, tmp_path: 
 
 def model(content: bytes, has_header: Optional[bool]) -> Any:
     """What :class:`IdFile` does, for files that fit in memory: the name of the ID column and the IDs."""
-    ids = [line for line in content.decode("utf-8-sig").replace("\r\n", "\n").split("\n") if line.strip(" \t")]
+    ids = [line for line in content.decode("utf-8-sig").replace("\r\n", "\n").split("\n") if line.strip(BLANKS)]
     name = "phone"
     if ids and (has_header or (has_header is None and ids[0].strip().lower() in ("id", "sid", "phone"))):
         name = ids.pop(0).strip()
+        if not name:
+            return InvalidIdFile
     return (name, ids) if ids else EmptyUpload
 
 
@@ -559,19 +586,22 @@ def read(chunks: List[bytes], has_header: Optional[bool], max_ids: int = 10**6) 
         for chunk in chunks:
             file.write(chunk)
         file.finish()
-    except EmptyUpload:
-        return EmptyUpload
+    except (EmptyUpload, InvalidIdFile) as error:
+        return type(error)
     stored = target.getvalue()
     assert stored.endswith(b"\n") and b"\r" not in stored
-    ids = [line for line in stored.decode("utf-8").split("\n") if line.strip(" \t")]
+    assert not stored.startswith(b"\xef\xbb\xbf")
+    ids = [line for line in stored.decode("utf-8").split("\n") if line.strip(BLANKS)]
     return file.id_name, ids
 
 
 LINES = st.lists(st.one_of(
-    st.sampled_from(["", " ", "\t", "id", "ID", " phone ", "Phone"]), st.text("ab1 \té身😀'#\\", max_size=6)))
+    st.sampled_from(["", " ", "\t", "id", "ID", " phone ", "Phone", "\ufeff", "\x0b", "\x85"]),
+    st.text("ab1 \té身😀'#\\\x0b\x0c\x85\xa0\ufeff", max_size=6)))
 
 
 @hypothesis_settings(max_examples=150, deadline=None)
+@example(lines=["id", "\ufeffu1"], ends=["\n"], last=True, bom=True, cuts=[6], has_header=None)
 @given(lines=LINES, ends=st.lists(st.sampled_from(["\n", "\r\n"]), min_size=1), last=st.booleans(), bom=st.booleans(),
        cuts=st.lists(st.integers(0, 200)), has_header=st.sampled_from([None, True, False]))
 def test_any_file_in_any_chunks(
@@ -583,7 +613,7 @@ def test_any_file_in_any_chunks(
     chunks = [content[start:end] for start, end in zip(borders, borders[1:])]
     expected = model(content, has_header)
     assert read(chunks, has_header) == expected
-    if expected is not EmptyUpload:
+    if expected not in (EmptyUpload, InvalidIdFile):
         count = len(expected[1])
         assert read(chunks, has_header, max_ids=count) == expected
         with pytest.raises(UploadTooLarge):
@@ -593,9 +623,13 @@ def test_any_file_in_any_chunks(
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(chunks=st.lists(st.binary(min_size=1)))
 @example(chunks=[b"\x0b"])  # white space elsewhere, but not here: an ID
+@example(chunks=[b"\x0c\n \t\n"])
+@example(chunks=[b"\n", b"\xef\xbb\xbfu1"])  # no byte order mark of the file
+@example(chunks=[b"\xef\xbb", b"\xbf\xef\xbb\xbfu1\n"])
+@example(chunks=[b"id\n\xef\xbb\xbfu1"])
+@example(chunks=[b"\xef\xbb\xbf \n", b"\xef\xbb\xbfid\nu1"])
+@example(chunks=[b"u1\r", b"\n\r"])
+@example(chunks=[b"\xc2", b"\x85\n\xc2\xa0"])
 def test_any_bytes_are_read_or_refused(chunks: List[bytes]) -> None:
-    try:
-        result = read(chunks, None)
-    except InvalidIdFile:
-        return
-    assert result == model(b"".join(chunks).rstrip(b"\r"), None)
+    result = read(chunks, None)
+    assert result is InvalidIdFile or result == model(b"".join(chunks).rstrip(b"\r"), None)

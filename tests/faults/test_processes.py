@@ -2,6 +2,7 @@
 import ctypes
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.faults.test_database import ask_all
 from tests.support.all_services import Services, good, site_with_all
 from tests.support.api_reader import ApiReader
 from tests.support.site import Site, wait_until
-from tests.support.slow_source import go, jobs_of, lines, wait_started
+from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
 
 
 @pytest.fixture(scope="module", params=["alone", "mounted"])
@@ -112,6 +113,49 @@ def test_sigterm_ends_the_server_whichever_thread_it_interrupts(tmp_path: Path) 
     assert ctypes.CDLL(None, use_errno=True).tgkill(site.process.pid, threads[-1], signal.SIGTERM) == 0
     assert site.process.wait(20) == 0
     assert site.log.read_text("utf-8").rstrip().endswith("stopping")
+
+
+def test_a_second_sigterm_ends_a_server_that_does_not_stop(tmp_path: Path) -> None:
+    site = site_with_all(tmp_path / "site")
+    site.module = "tests.support.never_stops"
+    process = site.start().process
+    assert process
+    process.send_signal(signal.SIGTERM)
+    wait_until(lambda: "stopping for ever" in site.log.read_text("utf-8"), 60, "the server to stop")
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("url", ["mysql://u@127.0.0.1:{}/d", "postgresql://u@127.0.0.1:{}/d"])
+def test_sigterm_ends_a_server_that_still_waits_for_its_database(tmp_path: Path, url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as database:
+        site = install_slow_source(Site(tmp_path, {
+            "views": {"slow": slow_view(tmp_path)}, "database": {"url": url.format(database.getsockname()[1])}}))
+        site.constants = {"fate_ext_plugin.db.patience.ANSWER_SECONDS": 3600}
+        process = site.launch()
+        database.settimeout(60)
+        connection, _ = database.accept()
+        with connection:  # nothing is ever said on it
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+
+
+def test_ctrl_c_puts_back_the_jobs_that_run(tmp_path: Path) -> None:
+    """A terminal sends it to the whole process group."""
+    site = site_with_all(tmp_path / "site").start()
+    assert site.process
+    api_reader = ApiReader(site)
+    job_id = api_reader.job(["u1"], do="wait")
+    wait_started(tmp_path, "u1")
+    os.killpg(site.process.pid, signal.SIGINT)
+    assert site.process.wait(60) == 0
+    job = jobs_of(site).get(job_id)
+    assert (job.status, job.attempt) == ("waiting", 0)
+    go(tmp_path)
+    site.start()
+    assert api_reader.status(job_id)["status"] == "success"
+    site.stop()
 
 
 def test_the_server_is_killed_while_all_services_are_asked(site: Site) -> None:

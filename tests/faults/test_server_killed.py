@@ -3,6 +3,7 @@
 No job hangs in ``running``, an accepted one still ends in success, no file and no process stays behind.
 """
 import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Iterator, List
@@ -116,8 +117,8 @@ def test_during_a_download(site: Site, api_reader: ApiReader) -> None:
 
 def test_between_two_steps(site: Site, api_reader: ApiReader, jobs: Jobs) -> None:
     """Each step leaves something that the next start can tell apart."""
-    before_success, after_success, after_failure, canceled, attempt = job_ids = [
-        api_reader.job([f"u{number}"]) for number in range(5)]
+    before_success, after_success, after_failure, canceled, attempt, accepted, refused, deleted = job_ids = [
+        api_reader.job([f"u{number}"]) for number in range(8)]
     for job_id in job_ids:
         assert api_reader.status(job_id)["status"] == "success"
     kill(site)
@@ -137,9 +138,14 @@ def test_between_two_steps(site: Site, api_reader: ApiReader, jobs: Jobs) -> Non
     leave(f"jobs/{after_failure}/ids", f"jobs/{after_failure}/result.1", f"jobs/{canceled}/ids")
     change(after_failure, f_status="failed")
     change(canceled, f_status="canceled")
-    # an upload is complete, but has no row yet; others were coming in; processes had their log
-    leave("jobs/0123456789abcdef0123456789abcdef/ids", "incoming/fedcba9876543210fedcba9876543210",
-          "incoming/child-0123456789abcdef.log")
+    # an upload has its row, but its file was not moved yet, or was canceled then; others were coming in
+    leave(f"incoming/{accepted}/ids", f"incoming/{refused}/ids", "incoming/fedcba9876543210fedcba9876543210/ids")
+    for job_id, status in ((accepted, "waiting"), (refused, "canceled")):
+        shutil.rmtree(site.data_dir / "jobs" / job_id)
+        change(job_id, f_status=status, f_attempt=0, f_result_bytes=None, f_end_time=None)
+    # processes had their log; the row of a job was deleted, its files were not
+    leave("incoming/child-0123456789abcdef.log", f"jobs/{deleted}/ids")
+    FeatureJob.delete().where(FeatureJob.f_job_id == deleted).execute()
     # a row without the files that it needs
     change(attempt, f_status="running")
     (site.data_dir / "jobs" / attempt / "result.1").unlink()
@@ -149,6 +155,9 @@ def test_between_two_steps(site: Site, api_reader: ApiReader, jobs: Jobs) -> Non
     assert api_reader.download(before_success).text.splitlines() == lines("u0")
     assert api_reader.download(after_success).text.splitlines() == lines("u1")
     assert api_reader.status(attempt)["message"] == "The job's ID file is gone."
-    kept: List[str] = sorted([f"jobs/{before_success}/result.2", f"jobs/{after_success}/result.1"])
+    assert api_reader.status(accepted)["status"] == "success"
+    assert api_reader.download(accepted).text.splitlines() == lines("u0")
+    kept: List[str] = sorted(
+        [f"jobs/{before_success}/result.2", f"jobs/{after_success}/result.1", f"jobs/{accepted}/result.1"])
     wait_until(lambda: site.files() == kept, what=f"{site.files()} to become {kept}")
-    assert sorted(job.status for job in jobs.find()) == ["canceled", "failed", "failed", "success", "success"]
+    assert sorted(job.status for job in jobs.find()) == ["canceled"] * 2 + ["failed"] * 2 + ["success"] * 3

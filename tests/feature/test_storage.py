@@ -26,8 +26,10 @@ def mode(path: Path) -> int:
 
 
 def receive(storage: Storage, job_id: str, content: bytes = b"u1\n") -> None:
+    """As an upload that is accepted."""
     with storage.receive(job_id) as target:
         target.write(content)
+    storage.place(job_id, storage.instance_id())
 
 
 def files(storage: Storage, tmp_path: Path) -> Set[str]:
@@ -140,13 +142,27 @@ def test_its_name_in_the_database_stays(storage: Storage, tmp_path: Path) -> Non
 # -- an upload ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_upload_is_no_job_s_before_it_is_complete(storage: Storage, tmp_path: Path) -> None:
+def test_an_upload_is_no_job_s_before_it_is_accepted(storage: Storage, tmp_path: Path) -> None:
+    before = files(storage, tmp_path)
     with storage.receive("a") as target:
         target.write(b"u1\n")
-        target.flush()
-        assert files(storage, tmp_path) == {"incoming/a"}
-    assert files(storage, tmp_path) == {"jobs/a/ids"}
-    assert storage.ids("a").read_bytes() == b"u1\n"
+    assert files(storage, tmp_path) - before == {"incoming/a/ids"} and storage.stored_jobs() == []
+    for _ in range(2):  # the upload and the job's run may both do it
+        storage.place("a", storage.instance_id())
+        assert storage.stored_jobs() == ["a"] and storage.ids("a").read_bytes() == b"u1\n"
+    assert list((tmp_path / "ext/incoming").iterdir()) == []
+
+
+def test_servers_that_share_a_folder_place_each_other_s_uploads(tmp_path: Path) -> None:
+    one, two = (Storage(tmp_path / name, 0, tmp_path / "shared") for name in ("one", "two"))
+    for storage in (one, two):
+        storage.open()
+    with one.receive("a") as target:
+        target.write(b"u1\n")
+    two.place("a", two.instance_id())
+    assert not two.ids("a").exists()
+    two.place("a", one.instance_id())
+    assert one.ids("a").read_bytes() == b"u1\n"
 
 
 @pytest.mark.parametrize("error", [ValueError("a bad line"), KeyboardInterrupt()])
@@ -186,36 +202,20 @@ def test_an_ended_job_keeps_its_result_alone(storage: Storage, tmp_path: Path) -
         storage.result("a", attempt).write_bytes(b"id,x\n")
     assert storage.has_work("a")
     storage.clear_work("a", 2)
-    assert files(storage, tmp_path) == {"jobs/a/result.2"} and not storage.has_work("a")
+    assert files(storage, tmp_path) == {"instance", "jobs/a/result.2"} and not storage.has_work("a")
     storage.clear_work("a", 2)
     storage.forget("a")
     storage.forget("a")
     assert storage.stored_jobs() == []
 
 
-def test_what_a_killed_server_was_receiving_is_deleted(storage: Storage, tmp_path: Path) -> None:
-    (tmp_path / "ext/incoming/a").write_bytes(b"u1\nu")
+def test_what_a_killed_server_was_receiving_is_found(storage: Storage, tmp_path: Path) -> None:
+    """The caller knows which of it was accepted; logs of child processes go."""
+    with storage.receive("a") as target:
+        target.write(b"u1\n")
     storage.child_log().touch()
-    storage.clear_incoming()
-    assert files(storage, tmp_path) == set()
-
-
-def test_folders_that_no_row_knows_are_deleted_when_they_are_old(storage: Storage) -> None:
-    for job_id in ("known", "orphan", "fresh"):
-        receive(storage, job_id)
-    for job_id in ("known", "orphan"):
-        os.utime(storage.job_folder(job_id), (0, time.time() - 7200))
-    assert sorted(storage.stored_jobs()) == ["fresh", "known", "orphan"]
-    assert storage.remove_orphans(lambda names: {"known"}, 3600) == ["orphan"]
-    assert storage.remove_orphans(lambda names: {"known"}, 0) == ["fresh"]
-    assert storage.stored_jobs() == ["known"]
-
-
-def test_a_folder_may_vanish_while_it_is_looked_at(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread of a job that fails deletes it."""
-    receive(storage, "a")
-    receive(storage, "b")
-    listed = list((storage.job_folder("a").parent).iterdir())
-    monkeypatch.setattr(Path, "iterdir", lambda self: iter(listed))
+    before = files(storage, tmp_path)
+    assert storage.left_incoming() == ["a"]
+    assert files(storage, tmp_path) == {name for name in before if not name.startswith("incoming/child-")}
     storage.forget("a")
-    assert storage.stored_jobs() == ["b"]
+    assert storage.left_incoming() == []

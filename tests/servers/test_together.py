@@ -4,6 +4,7 @@ Each serves what any of them made, and the jobs of one that is gone are run by a
 and comes back changes nothing about jobs that it has lost.
 """
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import List
@@ -147,13 +148,26 @@ def leave(path: Path, content: str = "u1\n") -> None:
 
 
 def test_a_start_leaves_what_other_servers_are_just_receiving(together: Cluster) -> None:
-    """A job's folder is there a moment before its row is."""
-    jobs, incoming = (together.folder / "shared" / name for name in ("jobs", "incoming"))
-    leave(jobs / "0123456789abcdef0123456789abcdef" / "ids")
-    leave(incoming / together.two.instance() / "upload")
-    leave(incoming / together.one.instance() / "upload")
+    incoming = together.folder / "shared" / "incoming"
+    theirs, own = (incoming / site.instance() / "upload" / "ids" for site in (together.two, together.one))
+    leave(theirs)
+    leave(own)
     together.one.stop()
     together.one.start()
-    assert (jobs / "0123456789abcdef0123456789abcdef" / "ids").exists()
-    assert (incoming / together.two.instance() / "upload").exists()
-    assert not (incoming / together.one.instance() / "upload").exists(), "its own predecessor's goes"
+    assert theirs.exists()
+    assert not own.exists(), "its own predecessor's goes"
+
+
+def test_a_server_that_dies_before_it_moves_an_accepted_upload(
+    together: Cluster, one: ApiReader, two: ApiReader
+) -> None:
+    job_id = one.job(["moved"])
+    assert one.status(job_id)["status"] == "success"
+    together.one.kill()
+    shutil.rmtree(together.folder / "shared" / "jobs" / job_id)
+    leave(together.folder / "shared" / "incoming" / together.one.instance() / job_id / "ids", "moved\n")
+    together.store.call(lambda: FeatureJob.update(f_status="waiting", f_attempt=0).where(
+        FeatureJob.f_job_id == job_id).execute())
+    assert two.status(job_id)["status"] == "success"
+    assert two.download(job_id).text.splitlines() == lines("moved")
+    together.one.start()

@@ -73,13 +73,18 @@ class Site:
         self.conf.write_text(yaml.safe_dump({SECTION: self.section}), "utf-8")
 
     def start(self) -> "Site":
+        self.launch()
+        wait_until(self._answers, START_SECONDS, "the server to start; its log: " + str(self.log))
+        return self
+
+    def launch(self) -> subprocess.Popen:
+        """Like :meth:`start`, without waiting until it answers."""
         module = self.module or ("tests.support.impatient" if self.constants or self.clock else "fate_ext_plugin.cli")
         with open(self.log, "ab") as log:
             self.process = programs.start(
                 [sys.executable, "-m", module, "serve", "--conf", str(self.conf)], stdout=log, stderr=log,
                 start_new_session=True, env=self.environment())
-        wait_until(self._answers, START_SECONDS, "the server to start; its log: " + str(self.log))
-        return self
+        return self.process
 
     def environment(self) -> Dict[str, str]:
         path = os.pathsep.join([*map(str, self.pythonpath), os.environ.get("PYTHONPATH", "")])

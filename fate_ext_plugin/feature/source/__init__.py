@@ -39,7 +39,7 @@ class Join:
 class Workspace:
     """What one job works with.
 
-    ``ids_path``: one ID a line, UTF-8, LF, no header, no blank check done, duplicates still in.
+    ``ids_path``: one ID a line, UTF-8, LF, no header; blank lines (see ``id_file.BLANKS``) and duplicates still in.
     ``result_path``: to write, header line first. ``scratch``: an own folder to spill to, deleted afterwards, which may
     take ``scratch_bytes``.
     """
