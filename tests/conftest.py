@@ -4,6 +4,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import duckdb
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
@@ -13,6 +14,14 @@ from tests.support.fake_flow import FakeFlow
 from tests.support.site import Site
 
 MakeSite = Callable[..., Site]
+
+# The same examples in each run, however slow the machine is. What the examples of a property share is harmless.
+settings.register_profile(
+    "same", derandomize=True, database=None, deadline=None, print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+# `make fuzz`: others in each run, and more. A failure prints the decorator that repeats it.
+settings.register_profile("fuzz", settings.get_profile("same"), derandomize=False, max_examples=2000)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session", autouse=True)

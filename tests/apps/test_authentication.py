@@ -9,7 +9,6 @@ from typing import Any, Dict, Iterator
 import pytest
 import requests
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
@@ -25,6 +24,7 @@ from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.schema.authentication import CLIENT_AUTHENTICATION, load_client_request
 from tests.auth.conftest import lines_of, vectors
 from tests.conftest import MakeSite
+from tests.support.examples import examples
 from tests.support.site import Site, wait_until
 
 KEY, SECRET = "demo-app-key", "demo-secret-key"
@@ -200,7 +200,7 @@ REQUESTS = st.one_of(
                            "data": VALUES, "json": VALUES}))
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(300)
 @given(value=REQUESTS)
 def test_client_requests_are_read_as_their_schema_says(value: Dict[str, Any]) -> None:
     text = json.dumps(value).encode()

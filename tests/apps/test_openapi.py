@@ -22,6 +22,7 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.host.standalone import open_database
 from tests.conftest import credit_view
 from tests.support.api_reader import ApiReader
+from tests.support.examples import examples
 from tests.support.site import ALL, Site
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -97,6 +98,7 @@ def test_it_says_who_may(document: Dict[str, Any]) -> None:
 class TestRequestsMadeOfIt:
     """Whatever is sent, no endpoint fails with an error of its own, and each answers as the document says."""
 
+    @pytest.mark.hypothesis
     def test_all(self, site: Site, document: Dict[str, Any]) -> None:
         schemathesis = pytest.importorskip("schemathesis")
         from hypothesis import HealthCheck, Phase, given, settings
@@ -118,8 +120,8 @@ class TestRequestsMadeOfIt:
             operation = found.ok()
 
             @given(case=operation.as_strategy())
-            @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
-                      phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+            @settings(examples(EXAMPLES), phases=[Phase.explicit, Phase.generate],
+                      suppress_health_check=list(HealthCheck))
             def run(case: Any) -> None:
                 request = prepared(site, case)
                 response = session.send(request, timeout=60, allow_redirects=False)

@@ -15,7 +15,6 @@ from urllib.parse import quote, urlsplit
 import pytest
 import requests
 from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from requests_toolbelt import MultipartEncoder
 
@@ -23,6 +22,7 @@ from fate_ext_plugin.errors import EmptyUpload, InvalidIdFile, UploadTooLarge
 from fate_ext_plugin.feature.id_file import IdFile
 from tests.conftest import MakeSite, credit_view
 from tests.support.api_reader import ApiReader, md5
+from tests.support.examples import examples
 from tests.support.site import Site, wait_until
 from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
 from tests.support.wire import exchange, leaves_nothing, recorded, refused, target, uploaded_files
@@ -573,7 +573,7 @@ LINES = st.lists(st.one_of(
     st.sampled_from(["", " ", "\t", "id", "ID", " phone ", "Phone"]), st.text("ab1 \té身😀'#\\", max_size=6)))
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@examples(150)
 @given(lines=LINES, ends=st.lists(st.sampled_from(["\n", "\r\n"]), min_size=1), last=st.booleans(), bom=st.booleans(),
        cuts=st.lists(st.integers(0, 200)), has_header=st.sampled_from([None, True, False]))
 def test_any_file_in_any_chunks(
@@ -592,7 +592,7 @@ def test_any_file_in_any_chunks(
             read(chunks, has_header, max_ids=count - 1)
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@examples(150)
 @given(chunks=st.lists(st.binary(min_size=1)))
 @example(chunks=[b"\x0b"])  # white space elsewhere, but not here: an ID
 def test_any_bytes_are_read_or_refused(chunks: List[bytes]) -> None:

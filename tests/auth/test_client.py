@@ -12,7 +12,6 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from fate_ext_plugin.apps.authentication_app import client_request
@@ -24,6 +23,7 @@ from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, s
 from fate_ext_plugin.auth.throttle import MAX_ENTRIES, Throttle
 from fate_ext_plugin.errors import Unauthenticated
 from tests.auth.conftest import Clock, Trail, lines_of
+from tests.support.examples import examples
 
 WERKZEUGS = ["2.2", "2.3"]
 KEY, SECRET = "demo-app-key", "demo-secret-key"
@@ -104,7 +104,7 @@ def test_every_recorded_request_of_fates_client_passes(werkzeug: str) -> None:
 
 
 @pytest.mark.parametrize("werkzeug", WERKZEUGS)
-@hypothesis_settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data())
 def test_any_single_change_of_what_is_signed_is_refused(werkzeug: str, data: Any) -> None:
     checker = Checker()
@@ -411,7 +411,7 @@ def test_a_known_and_an_unknown_app_key_take_about_the_same_time() -> None:
 # -- anything at all -------------------------------------------------------------------------------------------------
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@examples(200)
 @given(path=st.text(max_size=30), body=st.binary(max_size=20), name=st.text(max_size=10), value=st.text(max_size=10),
        nonce=st.text(max_size=10), key=st.one_of(st.none(), st.text(max_size=10)), signature=st.text(max_size=30))
 def test_unicode_in_every_field_is_refused_never_an_exception(

@@ -8,8 +8,7 @@ from typing import Any, List, Optional
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.auth.base64url import decode, encode
@@ -19,6 +18,7 @@ from fate_ext_plugin.auth.rsa import RsaKey, parse_key
 from fate_ext_plugin.auth.session import CURVE, LONGEST, PURPOSE, InvalidVoucher, Session, Sessions, _vouched
 from fate_ext_plugin.db.base import Store
 from tests.auth.conftest import BODY, BOX, Federation, new_pem, vectors
+from tests.support.examples import examples
 
 HOUR = 3600
 
@@ -210,7 +210,7 @@ def test_garbage_is_no_voucher(federation: Federation, voucher: str) -> None:
         federation.keys.ring().private["9999"][0].sessions.vouched(voucher)
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(data=st.data())
 def test_any_byte_that_is_changed_is_refused(data: Any, federation: Federation, signed: str) -> None:
     """Of the voucher and of the session's signature, base64url aside."""
