@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 import duckdb
 import pytest
 from hypothesis import HealthCheck, settings
+from peewee import SqliteDatabase
 
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
@@ -20,7 +21,7 @@ settings.register_profile(
     "same", derandomize=True, database=None, deadline=None, print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 # `make fuzz`: others in each run, and more. A failure prints the decorator that repeats it.
-settings.register_profile("fuzz", settings.get_profile("same"), derandomize=False, max_examples=2000)
+settings.register_profile("fuzz", settings.get_profile("same"), derandomize=False, max_examples=1000)
 settings.load_profile("same")
 
 
@@ -29,6 +30,20 @@ def no_certificates() -> Iterator[None]:
     """PyMySQL reads all that the machine trusts, 25 ms for each connection; none is checked in these tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", os.devnull)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_wait_for_the_disk() -> Iterator[None]:
+    """After each change of a SQLite database in this process, which need not survive the machine."""
+    connect = SqliteDatabase._connect
+
+    def connect_hastily(database: SqliteDatabase) -> Any:
+        connection = connect(database)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqliteDatabase, "_connect", connect_hastily)
         yield
 
 

@@ -28,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site.data_dir.mkdir()
     table(site).replace([
         grant("least", components=["reader", "apireader"], datasets=["exp/host_ids"], max_uses=3),
-        grant("old", components=["homo_nn"], valid_until="2026-01-01"),
+        grant("old", components=["homo_nn"], valid_until="2020-01-01"),
         grant("never", party="*", effect="deny", components=["download"])], [])
     yield site.start()
     site.stop()
@@ -62,7 +62,7 @@ def test_all_recorded_requests_are_answered_as_fate_flow_reads_it(site: Site) ->
 def test_a_refusal_has_fate_flow_s_code_and_a_message(site: Site) -> None:
     found = answer(site, {**recorded()[3], "component_list": ["reader", "homo_nn"]})
     assert (found["code"], found["msg"]) == (
-        2, "Party 9999 may not use component homo_nn here as host: grant old expired on 2026-01-01 00:00.")
+        2, "Party 9999 may not use component homo_nn here as host: grant old expired on 2020-01-01 00:00.")
     found = answer(site, {**recorded()[3], "dataset_list": [{"namespace": "exp", "name": "b"}],
                           "component_parameters": None})
     assert (found["code"], found["msg"]) == (3, "Party 9999 may not use dataset exp/b here as host: no grant names it.")
@@ -88,7 +88,7 @@ def test_explain_says_by_which_grant_or_why_not_and_counts_nothing(site: Site) -
     assert not found["allowed"]
     assert found["items"][1] == {
         "kind": "component", "name": "homo_nn", "allowed": False, "allowed_by": [], "denied_by": None,
-        "near_misses": [{"grant": "old", "reason": "expired on 2026-01-01 00:00"}]}
+        "near_misses": [{"grant": "old", "reason": "expired on 2020-01-01 00:00"}]}
     assert [item["denied_by"] for item in found["items"]] == [None, None, "never", None]
     assert table(site).rows() == before
 

@@ -6,13 +6,13 @@ from typing import Any, Callable, Dict, List, Tuple
 import duckdb
 import pytest
 
-from fate_ext_plugin.auth.rsa import new_key, parse_key
+from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.cli import main
 from fate_ext_plugin.cli.database import open_store
 from fate_ext_plugin.cli.rooms import Rooms, open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.db.migration import Migration, migrate
-from tests.auth.conftest import vectors
+from tests.auth.conftest import private_pem, public_of, vectors
 from tests.conftest import MakeSite, credit_view
 from tests.support.site import Site, free_port, wait_until
 
@@ -232,7 +232,7 @@ class TestAuthentication:
         theirs = vectors("1.11.2")["public_key"]
         fingerprint = rooms.keys.add_public("10000", theirs, valid_until=end)
         assert said()[1] == f"PROBLEM keys: The last key of party 10000 ends {date_of(end)}."
-        rooms.keys.add_public("10000", new_key().public_pem, valid_from=end - DAY)
+        rooms.keys.add_public("10000", public_of(private_pem(2048)), valid_from=end - DAY)
         assert said()[1] == "ok      keys: party 9999 can sign; 1 partner(s)"
         rooms.keys.remove("10000", fingerprint)
         rooms.keys.add_public("10000", theirs, valid_until=end - 2 * DAY)
