@@ -43,7 +43,7 @@ def table(site: Site) -> Grants:
 def ask(site: Site, body: Any, path: str = "") -> requests.Response:
     url = site.url("permission").replace("?", f"{path}?")
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return requests.post(url, data=data, timeout=30, headers={"Content-Type": "application/json"})
+    return requests.post(url, data=data, timeout=60, headers={"Content-Type": "application/json"})
 
 
 def answer(site: Site, body: Any, path: str = "") -> Dict[str, Any]:
@@ -108,8 +108,8 @@ def test_a_request_that_can_not_be_read_is_refused_and_says_why(site: Site, path
 
 def test_only_through_the_fence(site: Site) -> None:
     for path in ("", "/explain"):
-        refused(requests.post(f"http://127.0.0.1:{site.port}/v1/ext/permission{path}", json={}, timeout=30), 403)
-        refused(requests.get(site.url("permission").replace("?", f"{path}?"), timeout=30), 405)
+        refused(requests.post(f"http://127.0.0.1:{site.port}/v1/ext/permission{path}", json={}, timeout=60), 403)
+        refused(requests.get(site.url("permission").replace("?", f"{path}?"), timeout=60), 405)
 
 
 def test_every_decision_is_in_the_audit_trail(site: Site) -> None:

@@ -371,7 +371,7 @@ def test_a_retry_uploads_again_under_the_same_job_id(site: Site) -> None:
 def test_any_other_method_is_an_error(site: Site, method: str) -> None:
     """ApiReader uses the method in FATE Flow's registry, whatever it is."""
     with leaves_nothing(site):
-        response = requests.request(method, site.url("upload"), data=b"u1\n", timeout=20)
+        response = requests.request(method, site.url("upload"), data=b"u1\n", timeout=60)
         assert response.status_code == 405
         if method != "HEAD":
             refused(response, 405, method, "use POST")
@@ -379,7 +379,7 @@ def test_any_other_method_is_an_error(site: Site, method: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "uploads", "upload/", "upload/x", "../ext/nothing", "UPLOAD", "a/b/c"])
 def test_an_unknown_path_is_an_error(site: Site, path: str) -> None:
-    response = requests.post(f"http://127.0.0.1:{site.port}/v1/ext/{path}", data=b"u1\n", timeout=20)
+    response = requests.post(f"http://127.0.0.1:{site.port}/v1/ext/{path}", data=b"u1\n", timeout=60)
     assert response.status_code == 403 if path == "upload/" else 404  # that one is upload, without its token
 
 

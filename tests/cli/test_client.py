@@ -83,7 +83,7 @@ def test_a_secret_stands_in_no_file(run: Run, site: Site) -> None:
     headers = {"timestamp": str(now_ms()), "nonce": "n1", "app-key": "etl"}
     headers["signature"] = Signer(secret, "hmac-sha1").sign(signed_text(ClientRequest("/v1/job/list", headers), "etl"))
     body = {"full_path": "/v1/job/list", "headers": headers, "form": None, "json": None}
-    assert requests.post(site.url("client_authentication"), json=body, timeout=30).json()["code"] == 0
+    assert requests.post(site.url("client_authentication"), json=body, timeout=60).json()["code"] == 0
     wait_until(lambda: "etl" in run("audit"), what="the decision")
     assert secret not in run("audit", "--json")
     run("check")
