@@ -66,7 +66,7 @@ def names(site: Site) -> Set[str]:
 @pytest.mark.parametrize(("path", "message"), [("health", "alive"), ("ready", "ready")])
 def test_a_load_balancer_needs_no_token(site: Site, path: str, message: str) -> None:
     url = f"http://127.0.0.1:{site.port}/v1/ext/{path}"
-    assert site.probe(path).json() == {"code": 0, "message": message}
+    wait_until(lambda: site.probe(path).json() == {"code": 0, "message": message}, what=message)
     assert requests.head(url, timeout=60).status_code == 200
     refused(requests.post(url, timeout=60), 405, "POST is not allowed here; use GET or HEAD.")
 
@@ -83,17 +83,17 @@ def test_strangers_may_not_ask(site: Site, path: str) -> None:
 def test_too_little_disk_is_named(make_site: MakeSite, tmp_path: Path) -> None:
     site = make_site({"views": {"credit": credit_view(tmp_path)}, "min_free_bytes": 2**60})
     assert site.probe("health").status_code == 200
+    said = r"disk: The disk of data_dir has \d+ MiB free, .*; free space there, or lower min_free_bytes\."
+    wait_until(lambda: re.fullmatch(said, site.probe("ready").json()["message"]), what="the disk to be looked at")
     answer = site.probe("ready")
     assert (answer.status_code, answer.json()["code"]) == (503, 50302)
-    assert re.fullmatch(r"disk: The disk of data_dir has \d+ MiB free, .*; free space there, or lower min_free_bytes\.",
-                        answer.json()["message"])
 
 
 def test_a_table_that_is_gone_is_named_without_details(make_site: MakeSite, tmp_path: Path) -> None:
     site = make_site({"views": {"credit": credit_view(tmp_path)}, "min_free_bytes": 0, "metrics": True}, start=False)
     site.constants = {**HASTY, "fate_ext_plugin.db.base.BUSY_TRIES": 2}
     site.start()
-    assert site.probe("ready").status_code == 200
+    wait_until(lambda: site.probe("ready").status_code == 200, what="the server to be ready")
     (site.data_dir / "fate_ext.db").rename(site.data_dir / "elsewhere.db")
     for name in ("fate_ext.db-wal", "fate_ext.db-shm"):
         (site.data_dir / name).unlink(missing_ok=True)

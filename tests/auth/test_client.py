@@ -402,6 +402,7 @@ def test_a_known_and_an_unknown_app_key_take_the_same_work() -> None:
                 called.append(f"{frame.f_code.co_filename}:{frame.f_code.co_name}")
             elif event == "c_call":
                 called.append(argument.__name__)
+        profiler = sys.getprofile()
         gc.disable()  # it may call what others left
         try:
             sys.setprofile(note)
@@ -409,7 +410,7 @@ def test_a_known_and_an_unknown_app_key_take_the_same_work() -> None:
         except Unauthenticated:
             return called
         finally:
-            sys.setprofile(None)
+            sys.setprofile(profiler)
             gc.enable()
         raise AssertionError("it was let in")
     work(KEY)  # what is done once only
