@@ -7,7 +7,7 @@ CONSTRAINTS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs openapi clean
+.PHONY: help demo test fuzz lint bench docs openapi clean
 # Two targets would run pip in the same environment
 .NOTPARALLEL:
 
@@ -19,6 +19,9 @@ demo: $(VENV)/.installed-demo   ## run the demo on small real data
 
 test: $(VENV)/.installed-test   ## run the tests, e.g. make test PYTEST_ARGS="-x tests/apps"
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.installed-test   ## try the tested properties on more and random examples
+	$(VENV)/bin/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-lint   ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -5,6 +5,8 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import duckdb
 import pytest
+from hypothesis import HealthCheck, settings
+from peewee import SqliteDatabase
 
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
@@ -16,6 +18,14 @@ from tests.support.mariadb import MariaDB
 from tests.support.site import Site
 
 MakeSite = Callable[..., Site]
+
+# The same examples in each run, however slow the machine is. What the examples of a property share is harmless.
+settings.register_profile(
+    "same", derandomize=True, database=None, deadline=None, print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+# `make fuzz`: others in each run, and more. A failure prints the decorator that repeats it.
+settings.register_profile("fuzz", settings.get_profile("same"), derandomize=False, max_examples=1000)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,6 +42,20 @@ def no_proxy() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
             patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_wait_for_the_disk() -> Iterator[None]:
+    """After each change of a SQLite database in this process, which need not survive the machine."""
+    connect = SqliteDatabase._connect
+
+    def connect_hastily(database: SqliteDatabase) -> Any:
+        connection = connect(database)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqliteDatabase, "_connect", connect_hastily)
         yield
 
 

@@ -9,7 +9,6 @@ from typing import Any, Dict, Iterator
 import pytest
 import requests
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
@@ -25,6 +24,7 @@ from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.schema.authentication import CLIENT_AUTHENTICATION, load_client_request
 from tests.auth.conftest import lines_of, vectors
 from tests.conftest import MakeSite
+from tests.support.examples import examples
 from tests.support.site import Site, wait_until
 
 KEY, SECRET = "demo-app-key", "demo-secret-key"
@@ -54,7 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def ask(site: Site, service: str, body: Any) -> requests.Response:
-    return requests.post(site.url(service), json=body, timeout=30)
+    return requests.post(site.url(service), json=body, timeout=60)
 
 
 def code_of(response: requests.Response) -> int:
@@ -63,9 +63,9 @@ def code_of(response: requests.Response) -> int:
     return code
 
 
-def signed_anew(line: Dict[str, Any], number: int) -> Dict[str, Any]:
+def signed_anew(line: Dict[str, Any], name: str) -> Dict[str, Any]:
     """A recorded request with the time and nonce of now, signed by the same rules."""
-    headers = {**line["headers"], "Timestamp": str(now_ms()), "Nonce": f"{line['full_path'][:20]}-{number}"}
+    headers = {**line["headers"], "Timestamp": str(now_ms()), "Nonce": name}
     request = ClientRequest(line["full_path"], {"timestamp": headers["Timestamp"], "nonce": headers["Nonce"]},
                             line["data"].encode() if line["json"] else b"", line["form"] or None)
     headers["Signature"] = Signer(SECRET.ljust(16, "!"), "hmac-sha1").sign(signed_text(request, KEY))
@@ -78,7 +78,7 @@ def test_a_client_request_in_both_shapes_that_fate_flow_and_the_page_have(
     site: Site, werkzeug: str, form: str
 ) -> None:
     for number, recorded in enumerate(lines_of(f"fate_sdk_client_requests_werkzeug_{werkzeug}.jsonl")):
-        body = signed_anew(recorded, hash((werkzeug, form, number)))
+        body = signed_anew(recorded, f"{werkzeug}-{form}-{number}")
         if form == "page":  # headers as JSON text, and no raw body
             body = {"full_path": body["full_path"], "headers": json.dumps(body["headers"]), "form": body["form"],
                     "json": body["json"]}
@@ -127,7 +127,7 @@ def test_an_unknown_party_is_refused_with_the_reason(site: Site) -> None:
     ("signature", b'{"party_id": 9999}'), ("signature", b"\xff"), ("site_authentication", b""),
 ])
 def test_a_body_that_is_no_request_is_an_error_that_refuses_too(site: Site, service: str, body: bytes) -> None:
-    response = requests.post(site.url(service), data=body, timeout=30)
+    response = requests.post(site.url(service), data=body, timeout=60)
     assert response.status_code == 400
     assert response.json()["code"] == 40001
 
@@ -139,13 +139,13 @@ def test_a_body_without_end_is_refused(site: Site) -> None:
 
 def test_the_services_are_behind_the_fence(site: Site) -> None:
     for service in ("client_authentication", "site_authentication", "signature"):
-        response = requests.post(site.url(service).partition("?")[0], json={}, timeout=30)
+        response = requests.post(site.url(service).partition("?")[0], json={}, timeout=60)
         assert (response.status_code, response.json()) == (403, {"code": 40301, "message": "Forbidden."})
 
 
 def test_without_views_the_feature_services_are_not_there(site: Site) -> None:
     for service in ("upload", "query", "download"):
-        assert requests.post(site.url(service), timeout=30).status_code == 404
+        assert requests.post(site.url(service), timeout=60).status_code == 404
 
 
 def test_signature_is_served_only_where_it_was_asked_for(make_site: MakeSite) -> None:
@@ -200,7 +200,7 @@ REQUESTS = st.one_of(
                            "data": VALUES, "json": VALUES}))
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(300)
 @given(value=REQUESTS)
 def test_client_requests_are_read_as_their_schema_says(value: Dict[str, Any]) -> None:
     text = json.dumps(value).encode()

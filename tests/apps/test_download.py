@@ -181,7 +181,7 @@ def test_a_broken_request_body(site: Site, body: Any, says: str) -> None:
 def test_no_request_body_or_two(site: Site, small: str) -> None:
     text = json.dumps({"jobId": small})
     for params, says in (({}, "is missing"), ({"requestBody": [text, text]}, "stands twice")):
-        refused(requests.post(site.url("download"), params=params, timeout=20), 400, says)
+        refused(requests.post(site.url("download"), params=params, timeout=60), 400, says)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "OPTIONS"])

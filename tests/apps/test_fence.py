@@ -171,9 +171,9 @@ def test_a_proxy_on_this_machine_is_trusted_only_if_listed() -> None:
 @pytest.mark.parametrize("service", ["upload", "query", "download"])
 def test_every_service_is_fenced(site: Site, service: str) -> None:
     url = site.url(service)
-    refused(requests.post(url.split("?")[0], timeout=20), 403, "Forbidden.")
-    refused(requests.post(url.replace("token=", "token=x"), timeout=20), 403, "Forbidden.")
-    response = requests.post(url, headers={"X-Forwarded-For": "8.8.8.8"}, timeout=20)
+    refused(requests.post(url.split("?")[0], timeout=60), 403, "Forbidden.")
+    refused(requests.post(url.replace("token=", "token=x"), timeout=60), 403, "Forbidden.")
+    response = requests.post(url, headers={"X-Forwarded-For": "8.8.8.8"}, timeout=60)
     assert response.status_code == 400  # past the fence: no requestBody
 
 
@@ -181,9 +181,9 @@ def test_tokens_are_never_in_the_servers_log(site: Site) -> None:
     reader = ApiReader(site)
     reader.features(["u1"])
     tokens = [site.url(service).split("token=")[1] for service in ("upload", "query", "download")]
-    requests.post(site.url("upload").replace(tokens[0], tokens[1]), timeout=20)
-    requests.get(site.url("query"), timeout=20)
-    requests.post(site.url("download") + "&requestBody={", timeout=20)
+    requests.post(site.url("upload").replace(tokens[0], tokens[1]), timeout=60)
+    requests.get(site.url("query"), timeout=60)
+    requests.post(site.url("download") + "&requestBody={", timeout=60)
     log = site.log.read_text("utf-8")
     assert "refused upload: wrong token from 127.0.0.1" in log
     assert not [token for token in tokens if token in log]
@@ -203,7 +203,7 @@ def test_tokens_are_not_in_the_request_lines_that_werkzeug_logs(
         with caplog.at_level(logging.INFO, "werkzeug"):
             for suffix in ("", "&requestBody=%7B%7D%25s", "x"):
                 url = f"http://127.0.0.1:{server.server_port}/v1/ext/upload?a=1&token={fence.token('upload')}{suffix}"
-                requests.post(url, timeout=20)
+                requests.post(url, timeout=60)
     finally:
         server.shutdown()
         thread.join()

@@ -23,6 +23,7 @@ from fate_ext_plugin.host.standalone import open_database
 from tests.conftest import credit_view
 from tests.support import programs
 from tests.support.api_reader import ApiReader
+from tests.support.examples import examples
 from tests.support.site import ALL, Site
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -77,7 +78,7 @@ def test_every_endpoint_is_in_it_and_no_other(site: Site, document: Dict[str, An
     rest = {path for _, path in described - ours}
     assert rest == {*SERVICES, "/v1/ext/health", "/v1/ext/ready", "/v1/ext/openapi.json"}
     for path in rest:
-        response = requests.options(f"http://127.0.0.1:{site.port}{path}?{token(site, path)}", timeout=20)
+        response = requests.options(f"http://127.0.0.1:{site.port}{path}?{token(site, path)}", timeout=60)
         assert response.status_code == 405, (path, response.text)  # it is there
 
 
@@ -98,6 +99,7 @@ def test_it_says_who_may(document: Dict[str, Any]) -> None:
 class TestRequestsMadeOfIt:
     """Whatever is sent, no endpoint fails with an error of its own, and each answers as the document says."""
 
+    @pytest.mark.hypothesis
     def test_all(self, site: Site, document: Dict[str, Any]) -> None:
         programs.need_package("schemathesis", "'schemathesis>=4.32'")
         import schemathesis
@@ -120,8 +122,8 @@ class TestRequestsMadeOfIt:
             operation = found.ok()
 
             @given(case=operation.as_strategy())
-            @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
-                      phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+            @settings(examples(EXAMPLES), phases=[Phase.explicit, Phase.generate],
+                      suppress_health_check=list(HealthCheck))
             def run(case: Any) -> None:
                 request = prepared(site, case)
                 response = session.send(request, timeout=60, allow_redirects=False)

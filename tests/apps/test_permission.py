@@ -28,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site.data_dir.mkdir()
     table(site).replace([
         grant("least", components=["reader", "apireader"], datasets=["exp/host_ids"], max_uses=3),
-        grant("old", components=["homo_nn"], valid_until="2026-01-01"),
+        grant("old", components=["homo_nn"], valid_until="2020-01-01"),
         grant("never", party="*", effect="deny", components=["download"])], [])
     yield site.start()
     site.stop()
@@ -43,7 +43,7 @@ def table(site: Site) -> Grants:
 def ask(site: Site, body: Any, path: str = "") -> requests.Response:
     url = site.url("permission").replace("?", f"{path}?")
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return requests.post(url, data=data, timeout=30, headers={"Content-Type": "application/json"})
+    return requests.post(url, data=data, timeout=60, headers={"Content-Type": "application/json"})
 
 
 def answer(site: Site, body: Any, path: str = "") -> Dict[str, Any]:
@@ -62,7 +62,7 @@ def test_all_recorded_requests_are_answered_as_fate_flow_reads_it(site: Site) ->
 def test_a_refusal_has_fate_flow_s_code_and_a_message(site: Site) -> None:
     found = answer(site, {**recorded()[3], "component_list": ["reader", "homo_nn"]})
     assert (found["code"], found["msg"]) == (
-        2, "Party 9999 may not use component homo_nn here as host: grant old expired on 2026-01-01 00:00.")
+        2, "Party 9999 may not use component homo_nn here as host: grant old expired on 2020-01-01 00:00.")
     found = answer(site, {**recorded()[3], "dataset_list": [{"namespace": "exp", "name": "b"}],
                           "component_parameters": None})
     assert (found["code"], found["msg"]) == (3, "Party 9999 may not use dataset exp/b here as host: no grant names it.")
@@ -88,7 +88,7 @@ def test_explain_says_by_which_grant_or_why_not_and_counts_nothing(site: Site) -
     assert not found["allowed"]
     assert found["items"][1] == {
         "kind": "component", "name": "homo_nn", "allowed": False, "allowed_by": [], "denied_by": None,
-        "near_misses": [{"grant": "old", "reason": "expired on 2026-01-01 00:00"}]}
+        "near_misses": [{"grant": "old", "reason": "expired on 2020-01-01 00:00"}]}
     assert [item["denied_by"] for item in found["items"]] == [None, None, "never", None]
     assert table(site).rows() == before
 
@@ -108,8 +108,8 @@ def test_a_request_that_can_not_be_read_is_refused_and_says_why(site: Site, path
 
 def test_only_through_the_fence(site: Site) -> None:
     for path in ("", "/explain"):
-        refused(requests.post(f"http://127.0.0.1:{site.port}/v1/ext/permission{path}", json={}, timeout=30), 403)
-        refused(requests.get(site.url("permission").replace("?", f"{path}?"), timeout=30), 405)
+        refused(requests.post(f"http://127.0.0.1:{site.port}/v1/ext/permission{path}", json={}, timeout=60), 403)
+        refused(requests.get(site.url("permission").replace("?", f"{path}?"), timeout=60), 405)
 
 
 def test_every_decision_is_in_the_audit_trail(site: Site) -> None:

@@ -14,7 +14,6 @@ from urllib.parse import quote, urlsplit
 import pytest
 import requests
 from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from requests_toolbelt import MultipartEncoder
 
@@ -23,6 +22,7 @@ from fate_ext_plugin.feature.id_file import BLANKS, IdFile
 from tests.conftest import MakeSite, credit_view
 from tests.support import programs
 from tests.support.api_reader import ApiReader, md5
+from tests.support.examples import examples
 from tests.support.site import Site, wait_until
 from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
 from tests.support.wire import exchange, leaves_nothing, recorded, refused, target, uploaded_files
@@ -396,7 +396,7 @@ def test_a_retry_uploads_again_under_the_same_job_id(site: Site) -> None:
 def test_any_other_method_is_an_error(site: Site, method: str) -> None:
     """ApiReader uses the method in FATE Flow's registry, whatever it is."""
     with leaves_nothing(site):
-        response = requests.request(method, site.url("upload"), data=b"u1\n", timeout=20)
+        response = requests.request(method, site.url("upload"), data=b"u1\n", timeout=60)
         assert response.status_code == 405
         if method != "HEAD":
             refused(response, 405, method, "use POST")
@@ -404,7 +404,7 @@ def test_any_other_method_is_an_error(site: Site, method: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "uploads", "upload/", "upload/x", "../ext/nothing", "UPLOAD", "a/b/c"])
 def test_an_unknown_path_is_an_error(site: Site, path: str) -> None:
-    response = requests.post(f"http://127.0.0.1:{site.port}/v1/ext/{path}", data=b"u1\n", timeout=20)
+    response = requests.post(f"http://127.0.0.1:{site.port}/v1/ext/{path}", data=b"u1\n", timeout=60)
     assert response.status_code == 403 if path == "upload/" else 404  # that one is upload, without its token
 
 
@@ -600,7 +600,7 @@ LINES = st.lists(st.one_of(
     st.text("ab1 \té身😀'#\\\x0b\x0c\x85\xa0\ufeff", max_size=6)))
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@examples(150)
 @example(lines=["id", "\ufeffu1"], ends=["\n"], last=True, bom=True, cuts=[6], has_header=None)
 @given(lines=LINES, ends=st.lists(st.sampled_from(["\n", "\r\n"]), min_size=1), last=st.booleans(), bom=st.booleans(),
        cuts=st.lists(st.integers(0, 200)), has_header=st.sampled_from([None, True, False]))
@@ -620,7 +620,7 @@ def test_any_file_in_any_chunks(
             read(chunks, has_header, max_ids=count - 1)
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@examples(150)
 @given(chunks=st.lists(st.binary(min_size=1)))
 @example(chunks=[b"\x0b"])  # white space elsewhere, but not here: an ID
 @example(chunks=[b"\x0c\n \t\n"])

@@ -5,13 +5,13 @@ from typing import Dict, List, Tuple
 import pytest
 from flask import Request
 from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from requests_toolbelt import MultipartEncoder
 from werkzeug.test import create_environ
 
 from fate_ext_plugin.apps.upload_body import open_document
 from fate_ext_plugin.errors import ExtError, IncompleteUpload, InvalidRequestBody
+from tests.support.examples import examples
 
 BOUNDARY = "81c7e4"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -48,7 +48,7 @@ TRICKY = st.lists(st.sampled_from(
 SIZES = st.lists(st.integers(1, 60))
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(300)
 @given(content=TRICKY, fields=st.dictionaries(st.sampled_from(["requestBody", "note"]), st.text(max_size=20)),
        sizes=SIZES, octets=st.booleans())
 @example(content=b"", fields={}, sizes=[], octets=True)
@@ -61,7 +61,7 @@ def test_what_is_sent_is_read(content: bytes, fields: Dict[str, str], sizes: Lis
     assert read_fields == fields
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(300)
 @given(content=TRICKY, end=st.integers(0, 200), sizes=SIZES)
 def test_a_document_cut_anywhere_is_not_taken_for_a_whole_one(content: bytes, end: int, sizes: List[int]) -> None:
     whole = MultipartEncoder({"note": "x", "file": ("id", content)}, boundary=BOUNDARY).to_string()
@@ -70,7 +70,7 @@ def test_a_document_cut_anywhere_is_not_taken_for_a_whole_one(content: bytes, en
         read(whole[:min(end, last)], sizes)
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(300)
 @given(body=st.lists(st.one_of(st.binary(max_size=20), st.sampled_from(
     [b"--81c7e4", b"\r\n", b"\r\n\r\n", b"--", b'Content-Disposition: form-data; name="file"', b"Content-", b";"]))),
     sizes=SIZES)

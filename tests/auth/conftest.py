@@ -5,8 +5,6 @@ from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
 from Crypto.PublicKey import RSA
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from fate_ext_plugin.auth import rsa as ours
 from fate_ext_plugin.auth.box import SecretBox
@@ -64,16 +62,15 @@ def vectors(version: str) -> Dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def other_pem() -> str:
     """A private key that no vector knows."""
-    return new_pem(2048)
+    return private_pem(2048)
 
 
-def new_pem(bits: int) -> str:
-    """A private key, made by OpenSSL: pycryptodome takes seconds, and a minute for one of 4096 bits."""
-    made: Any = rsa.generate_private_key(65537, bits)
-    return str(made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode())
+def private_pem(bits: int) -> str:
+    """A private key that was made once, by ``openssl genrsa``: to make one takes up to seconds."""
+    return (DATA / "throw_away_keys" / f"rsa_{bits}.pem").read_text("ascii")
 
 
 @lru_cache(maxsize=None)

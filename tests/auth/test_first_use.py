@@ -1,19 +1,17 @@
 """What the first start of a server with authentication makes, and what later ones leave alone."""
-import time
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Tuple
 
 import pytest
-from Crypto.PublicKey import RSA
 
 from fate_ext_plugin.auth.box import master_key
 from fate_ext_plugin.auth.envelope import parse
 from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.authentication import Authentication, SecretBox, open_authentication, open_signer
-from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidSettings, Unauthenticated
 from fate_ext_plugin.settings import Settings, parse_settings
-from tests.auth.conftest import vectors
+from tests.auth.conftest import private_pem, vectors
 
 Rows = Iterable[Tuple[str, str, str]]
 
@@ -51,18 +49,20 @@ def test_fate_flows_own_keys_are_taken_over_because_partners_know_them(settings:
 def test_a_key_of_ours_that_can_not_be_taken_over_is_not_replaced_behind_partners_backs(
     settings: Settings, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    short = RSA.generate(1024).export_key().decode()
-    sites = start(settings, store, [("9999", "private", short)]).sites
+    sites = start(settings, store, [("9999", "private", private_pem(1024))]).sites
     assert rows_of(settings, store) == []
     assert "FATE Flow's private 9999 key is not taken over, refused: The key has 1024 bits" in caplog.text
     with pytest.raises(Unauthenticated, match="no valid private key"):
         sites.sign("9999", {})
 
 
-def test_of_two_keys_the_one_stored_last_signs(settings: Settings, store: Store) -> None:
+def test_of_two_keys_the_one_stored_last_signs(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sites = start(settings, store).sites
     keys = SiteKeys(store, SecretBox(master_key(settings.data_dir / "master_key", None, make=False)))
-    time.sleep(0.01)
+    later = now_ms() + 1
+    monkeypatch.setattr("fate_ext_plugin.db.base.now_ms", lambda: later)
     newer = keys.add_private("9999", vectors("1.11.2")["private_key"])
     sites._keys._cached.forget()
     assert parse(sites.sign("9999", {}))[1].key == newer[:32]  # type: ignore[union-attr]

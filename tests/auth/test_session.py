@@ -8,8 +8,7 @@ from typing import Any, List, Optional
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.auth.base64url import decode, encode
@@ -18,7 +17,8 @@ from fate_ext_plugin.auth.keys import SiteKeys, body_text
 from fate_ext_plugin.auth.rsa import RsaKey, parse_key
 from fate_ext_plugin.auth.session import CURVE, LONGEST, PURPOSE, InvalidVoucher, Session, Sessions, _vouched
 from fate_ext_plugin.db.base import Store
-from tests.auth.conftest import BODY, BOX, Federation, new_pem, vectors
+from tests.auth.conftest import BODY, BOX, Federation, private_pem, vectors
+from tests.support.examples import examples
 
 HOUR = 3600
 
@@ -116,7 +116,7 @@ def test_threads_may_sign_while_a_session_ends(federation: Federation) -> None:
 
     def sign() -> None:
         for _ in range(20):
-            begin.wait(20)
+            begin.wait(60)
             signed.append(federation.guest.sign("9999", BODY))
     threads = [threading.Thread(target=sign) for _ in range(8)]
     for thread in threads:
@@ -210,7 +210,7 @@ def test_garbage_is_no_voucher(federation: Federation, voucher: str) -> None:
         federation.keys.ring().private["9999"][0].sessions.vouched(voucher)
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(data=st.data())
 def test_any_byte_that_is_changed_is_refused(data: Any, federation: Federation, signed: str) -> None:
     """Of the voucher and of the session's signature, base64url aside."""
@@ -258,7 +258,7 @@ def test_a_header_is_short_and_lenient_base64_reads_fates_signature_in_it(
     federation = Federation(store, vectors("1.11.2")["private_key"], other_pem)
     if bits == 4096:
         federation.keys.remove("9999", federation.keys.ring().private["9999"][0].fingerprint)
-        federation.keys.add_private("9999", new_pem(bits))
+        federation.keys.add_private("9999", private_pem(bits))
     signed = federation.guest.sign("9999", BODY)
     assert len(signed) < (930 if bits == 2048 else 1600) < MAX_LENGTH
     assert base64.b64decode(signed) == parse(signed)[0]

@@ -10,8 +10,7 @@ import pytest
 from Crypto.Hash import MD5, SHA256
 from Crypto.PublicKey import RSA
 from Crypto.Signature import PKCS1_v1_5
-from hypothesis import HealthCheck, example, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.auth.envelope import append, parse
@@ -20,6 +19,7 @@ from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import Unauthenticated
 from tests.auth.conftest import BODY, BOX, DATA, Federation, lines_of, vectors
+from tests.support.examples import examples
 
 VERSIONS = {"1.11.2": "sha256", "1.10.0": "md5"}
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -60,7 +60,7 @@ def test_the_built_in_hooks_do_not_see_the_envelope(digest: str, module: Any, st
     pem = vectors("1.11.2")["private_key"]
     federation = Federation(store, pem, other_pem, digest)
 
-    @hypothesis_settings(max_examples=20, deadline=None)
+    @examples(20)
     @given(body=JSON)
     @example(body={})
     def seen(body: Any) -> None:
@@ -228,7 +228,6 @@ def test_nothing_in_the_envelope_can_be_changed(federation: Federation, part: st
     federation.refuses("9999", append(bare, changed), BODY, reason)
 
 
-@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_single_change_of_the_envelope_is_refused(data: Any, federation: Federation, signed: str) -> None:
     # with another version's number in it, it counts for none
@@ -349,7 +348,6 @@ def test_a_malformed_signature_is_refused_never_an_exception(federation: Federat
         federation.host.check("9999", signature, BODY)
 
 
-@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(party=st.one_of(st.none(), st.integers(), st.text(), st.lists(st.text())), signature=st.text(), body=JSON)
 def test_anything_in_every_field_is_refused(federation: Federation, party: Any, signature: str, body: Any) -> None:
     with pytest.raises(Unauthenticated):

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Callable, List
 
 import pytest
-from Crypto.PublicKey import RSA
 
 from fate_ext_plugin.auth import keys as module
 from fate_ext_plugin.auth.clients import Clients
@@ -14,7 +13,7 @@ from fate_ext_plugin.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
 from fate_ext_plugin.db.auth import Nonce
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidKey, Unauthenticated
-from tests.auth.conftest import BOX, Clock, new_pem, vectors
+from tests.auth.conftest import BOX, Clock, private_pem, public_of, vectors
 from tests.support.databases import in_processes
 
 
@@ -77,11 +76,11 @@ def test_an_app_key_is_given_once_in_its_own_case(store: Store) -> None:
 
 def test_keys_of_fate_flow_are_taken_over_and_bad_ones_are_not(store: Store) -> None:
     keys = SiteKeys(store, BOX)
-    pair, short = vectors("1.11.2"), RSA.generate(1024)
+    pair, short = vectors("1.11.2"), public_of(private_pem(1024))
     outcome = keys.take_over([
         ("9999", "public", pair["public_key"]), ("9999", "private", pair["private_key"]),
         ("10000", "public", vectors("1.10.0")["public_key"]),
-        ("8888", "public", short.publickey().export_key().decode()),
+        ("8888", "public", short),
         ("7777", "public", "no key"), ("6666", "public", pair["private_key"])])
     assert outcome["private 9999"] == outcome["public 9999"]
     assert "1024 bits" in outcome["public 8888"] and "no RSA key" in outcome["public 7777"]
@@ -102,10 +101,10 @@ def test_keys_that_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(InvalidKey, match="end before it begins"):
         keys.add_public("1", vectors("1.11.2")["public_key"], valid_from=2, valid_until=1)
     with pytest.raises(InvalidKey, match="no room for the envelope"):
-        keys.add_private("9999", new_pem(3072))
+        keys.add_private("9999", private_pem(3072))
     monkeypatch.setattr(module, "MAX_OWN_BITS", 2056)
     with pytest.raises(InvalidKey, match="2064 bits; with more than 2056"):
-        keys.add_private("9999", new_pem(2064))
+        keys.add_private("9999", private_pem(2064))
     with pytest.raises(InvalidKey, match="has no key .0123456789. here"):
         keys.remove("9999", "0123456789")
     with pytest.raises(InvalidKey, match="auto, require, off"):
@@ -239,11 +238,9 @@ def test_what_came_while_the_clock_was_ahead_is_remembered_until_it_is_that_time
 def test_of_servers_that_share_a_database_one_accepts_a_request(kind: str, kind_folder: Path, store: Store) -> None:
     if kind == "apsw":
         pytest.skip("FATE Flow's servers that share a database are on MySQL")
-    nonce = f"shared-{time.time()}"
-
     def accepts(store: Store) -> bool:
         try:
-            DatabaseNonces(store).use("a", nonce, time.time() + 60)
+            DatabaseNonces(store).use("a", "shared", time.time() + 3600)
         except Unauthenticated:
             return False
         return True

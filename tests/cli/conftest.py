@@ -5,6 +5,7 @@ import pytest
 
 from fate_ext_plugin.cli import main
 from fate_ext_plugin.host.standalone import Standalone
+from tests.auth.conftest import parsed_once  # noqa: F401 - a fixture
 from tests.support.site import Site
 
 Run = Callable[..., str]
@@ -23,6 +24,17 @@ def run(site: Site, capsys: pytest.CaptureFixture) -> Run:
                 raise
         return str(capsys.readouterr().out)
     return run
+
+
+@pytest.fixture
+def aloud(site: Site, capsys: pytest.CaptureFixture) -> Run:
+    """Run a command that succeeds; returns what it printed, and what it told beside."""
+    def aloud(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as end:
+            main([*arguments, "--conf", str(site.conf)])
+        assert not end.value.code
+        return "".join(capsys.readouterr())
+    return aloud
 
 
 class FakeFateFlow(Standalone):

@@ -9,12 +9,13 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.cli import main
 from fate_ext_plugin.cli.shown_diff import without_secrets
 from fate_ext_plugin.settings import ServiceConf, read_settings_file
+from tests.support.examples import examples
 
 #: of the shape of FATE's own: comments in and between sections, empty values, lists, no blank lines
 SHIPPED = """\
@@ -415,7 +416,7 @@ def files(draw: Callable[..., Any]) -> str:
 
 
 @pytest.mark.usefixtures("no_fsync")
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40)
 @given(text=files(), authentication=st.booleans())
 @example(text=SHIPPED, authentication=True)
 def test_any_file_keeps_its_lines_and_says_what_was_meant(fate: Fate, text: str, authentication: bool) -> None:

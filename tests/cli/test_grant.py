@@ -237,7 +237,7 @@ class TestRehearsal:
         self.past(site)
         first, header, *lines = self.apply(
             run, tmp_path, {"name": "now", "party": "9999", "components": ["reader"], "max_uses": 1},
-            {"name": "nn", "party": "9999", "components": ["homo_nn"], "valid_from": "2026-11-01"})
+            {"name": "nn", "party": "9999", "components": ["homo_nn"], "valid_from": "2020-01-01"})
         assert first == "Of 4 requests that came here in the last 7 days, 2 would be answered otherwise:"
         assert [line.split(None, 2)[2] for line in lines] == [
             "2    refused  Party 9999 may not use component reader here as host: grant now used 1 of 1.",

@@ -121,7 +121,7 @@ def test_audit_and_health(run: Run, over: Run, site: Site) -> None:
     found = wait_until(lambda: json.loads(over("audit", "--who", "looker", "--refused", "--json")), what="the trail")
     assert (found[0]["check"], found[0]["reason"]) == ("admin", "no such role")
     assert found[0]["what"] == "DELETE /v1/ext/admin/grants/x"
-    assert len(json.loads(over("audit", "--limit", "3", "--json", "--since", "2026-01-01"))) == 3
+    assert len(json.loads(over("audit", "--limit", "3", "--json", "--since", "2020-01-01"))) == 3
     assert over("health", client="looker").split()[:2] == ["status", "ready"]
     assert run("health").split()[:2] == ["status", "ready"]
 

@@ -66,7 +66,7 @@ class Browser:
         self.page: Optional[requests.Response] = None
 
     def get(self, path: str = "", **options: Any) -> requests.Response:
-        self.page = self.http.get(f"{self.site.url_of_console}/{path}", timeout=20, **options)
+        self.page = self.http.get(f"{self.site.url_of_console}/{path}", timeout=60, **options)
         return self.page
 
     def post(self, path: str, headers: Optional[Dict[str, str]] = None, **fields: Any) -> requests.Response:

@@ -56,7 +56,7 @@ def open_page(chromium: Any, site: ConsoleSite, cookies: Dict[str, Any], said: L
     def open_page(path: str = "", who: str = ADMIN, **options: Any) -> Any:
         context = chromium.new_context(**{"viewport": DESK, "locale": "en-US", "reduced_motion": "reduce", **options})
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         if who:
             context.add_cookies([{"name": "fate_ext_console", "value": cookies[who], "domain": "127.0.0.1",
                                   "path": "/v1/ext/console", "httpOnly": True, "sameSite": "Strict"}])
@@ -246,7 +246,7 @@ def test_charts_are_drawn(open_page: OpenPage, data: str) -> None:
     image = "document.querySelector('.plot canvas').toDataURL()"
     by_day = page.evaluate(image)
     page.emulate_media(color_scheme="dark")
-    wait_until(lambda: page.evaluate(image) != by_day, 5, "the charts in the dark")
+    wait_until(lambda: page.evaluate(image) != by_day, what="the charts in the dark")
 
 
 def test_no_page_scrolls_sideways(open_page: OpenPage, site: ConsoleSite, data: str, said: List[str]) -> None:

@@ -68,7 +68,7 @@ def test_a_browser_that_says_where_a_form_comes_from_is_believed(admin: Browser)
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
 def test_a_form_is_a_form(admin: Browser, content_type: str) -> None:
     response = admin.http.post(
-        f"{admin.site.url_of_console}/clients", data=f"form_token={admin.form_token()}&app_key=x&name=x", timeout=20,
+        f"{admin.site.url_of_console}/clients", data=f"form_token={admin.form_token()}&app_key=x&name=x", timeout=60,
         headers={"Content-Type": content_type, "Origin": f"http://127.0.0.1:{admin.site.port}"})
     assert response.status_code == 415
 
@@ -101,7 +101,7 @@ def test_a_viewer_changes_nothing(viewer: Browser, nothing_changes: None, path: 
     response = viewer.post(path, **CHANGES[path])
     assert response.status_code == 403
     assert "This needs a client with the role admin" in Seen(response).text
-    wait_until(lambda: "no such role" in Seen(viewer.get("audit?allowed=false&who=" + VIEWER)).text, 10, "the trail")
+    wait_until(lambda: "no such role" in Seen(viewer.get("audit?allowed=false&who=" + VIEWER)).text, what="the trail")
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -131,7 +131,7 @@ def test_a_client_bound_to_some_paths_may_do_here_what_it_may_there(site: Consol
 
 
 def test_a_client_without_a_role_is_no_way_in_over_http(site: ConsoleSite) -> None:
-    assert requests.get(f"{site.url_of_console}/jobs", headers={"APP-KEY": ADMIN}, timeout=20).url.endswith(
+    assert requests.get(f"{site.url_of_console}/jobs", headers={"APP-KEY": ADMIN}, timeout=60).url.endswith(
         "/sign-in?next=jobs")
 
 

@@ -37,8 +37,8 @@ def written(site: ConsoleSite, _admin: Browser) -> None:
     admin.submit("grants", party="10000", name="evil-note", note=EVIL, components="x", datasets=f"{EVIL}/{EVIL}")
     api = f"http://127.0.0.1:{site.port}/v1/ext/admin"
     requests.get(f"{api}/jobs/{EVIL}", headers={"APP-KEY": EVIL, "TIMESTAMP": "1", "NONCE": "1", "SIGNATURE": EVIL},
-                 timeout=20)
-    requests.get(f"{api}/jobs", headers={"APP-KEY": EVIL, "TIMESTAMP": "1", "NONCE": "1", "SIGNATURE": "x"}, timeout=20)
+                 timeout=60)
+    requests.get(f"{api}/jobs", headers={"APP-KEY": EVIL, "TIMESTAMP": "1", "NONCE": "1", "SIGNATURE": "x"}, timeout=60)
 
 
 @pytest.mark.parametrize("path", [*PAGES, f"jobs/{JOB_ID}", "grants/evil-note", "audit?check=admin&allowed=false"])
@@ -55,7 +55,7 @@ def test_it_is_shown_as_it_is(admin: Browser) -> None:
     assert EVIL[:64] in job
     assert EVIL in harmless(admin.get("clients")).text
     assert EVIL in harmless(admin.get("grants/evil-note")).text
-    wait_until(lambda: EVIL in harmless(admin.get("audit?check=admin")).text, 10, "who and what in the audit trail")
+    wait_until(lambda: EVIL in harmless(admin.get("audit?check=admin")).text, what="who and what in the audit trail")
 
 
 @pytest.mark.parametrize("query", [

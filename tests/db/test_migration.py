@@ -11,7 +11,6 @@ from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS, Migration, migrate
 from fate_ext_plugin.errors import DatabaseUnavailable
 from tests.support.databases import KINDS, empty_store, in_processes, standalone
-from tests.support.site import free_port
 
 EVERY = {"f_create_time", "f_create_date", "f_update_time", "f_update_date"}
 COLUMNS = {table: EVERY | own for table, own in {
@@ -146,7 +145,7 @@ def test_servers_that_start_at_once_do_not_mind_each_other(kind: str, store: Sto
 
 def test_a_database_that_is_down_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = standalone("sqlite", tmp_path)
-    site.write_settings(database={"url": f"mysql://root@127.0.0.1:{free_port()}/fate"})
+    site.write_settings(database={"url": "mysql://root@127.0.0.1:1/fate"})
     monkeypatch.setattr("fate_ext_plugin.db.base.BUSY_TRIES", 2)
     from fate_ext_plugin.host.standalone import open_database
     with pytest.raises(DatabaseUnavailable, match="does not answer"):

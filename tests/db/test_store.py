@@ -79,7 +79,7 @@ def test_a_connection_that_was_cut_is_replaced(store: Store) -> None:
 def test_all_connections_of_a_busy_server_may_be_cut_at_once(store: Store) -> None:
     """As when the database restarts: more broken ones wait in the pool than a call has tries."""
     together = threading.Barrier(20)
-    threads = [threading.Thread(target=lambda: store.call(lambda: together.wait(10))) for _ in range(20)]
+    threads = [threading.Thread(target=lambda: store.call(lambda: together.wait(60))) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -112,8 +112,9 @@ def test_one_that_fate_flow_opened_may_be_cut(store: Store) -> None:
 
 
 @pytest.mark.parametrize("store", ["mysql"], indirect=True)
-def test_a_row_that_another_holds_for_long_is_waited_for(store: Store) -> None:
+def test_a_row_that_another_holds_for_long_is_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyMySQL 0.9, FATE's, calls the end of MySQL's own patience an internal error."""
+    monkeypatch.setattr("fate_ext_plugin.db.base.PATIENCE_SECONDS", 60)
     store.call(lambda: Migration.create(f_number=99, f_name="held"))
     other = other_pool(store)
     tries: List[int] = []
@@ -147,15 +148,25 @@ def test_one_that_is_gone_is_called_so(tmp_path: Path, monkeypatch: pytest.Monke
         count(Store(open_database(site.settings)))
 
 
-def test_a_lock_that_another_process_holds_passes(tmp_path: Path) -> None:
-    """FATE Flow's SQLite waits for no lock by itself."""
+def test_a_lock_that_another_process_holds_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short FATE Flow's SQLite waits for a lock by itself."""
+    monkeypatch.setattr("fate_ext_plugin.db.base.PATIENCE_SECONDS", 60)
     with empty_store("apsw", tmp_path) as store:
         migrate(store)
+        store.database.timeout = 0
         import apsw
         other = apsw.Connection(store.database.database)
         other.cursor().execute("begin exclusive")
-        threading.Timer(0.3, lambda: other.cursor().execute("commit")).start()
-        assert count(store) == len(STEPS)
+        tries: List[int] = []
+
+        def action() -> int:
+            tries.append(1)
+            if len(tries) == 3:
+                other.cursor().execute("commit")
+            return Migration.select().count()
+
+        assert store.call(action) == len(STEPS)
+        assert len(tries) == 3
 
 
 @pytest.mark.parametrize("kind", ["mysql", "postgresql"])

@@ -54,7 +54,7 @@ def prepare(folder: Path) -> Before:
     checkout(folder / "checkout")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(wheels), str(folder / "checkout")],
-        env=dict(os.environ, **PIP), check=True, timeout=60)
+        env=dict(os.environ, **PIP), check=True, timeout=600)
     (folder / "conf").mkdir()
     site = Site(folder / "conf", SETTINGS).start()
     site.stop()
@@ -155,7 +155,7 @@ class Sandbox:
         if words[0] == "fate-ext" and not re.search(r"[>|&]", command):
             return self._run_here(words[1:])
         done = subprocess.run(
-            ["bash", "-c", command], cwd=self.folder, env=self._environment(words[0] == "curl"), timeout=60,
+            ["bash", "-c", command], cwd=self.folder, env=self._environment(words[0] == "curl"), timeout=600,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         return done.returncode, done.stdout
 

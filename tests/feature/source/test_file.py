@@ -5,13 +5,14 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.errors import ExtError, InvalidFeature, InvalidRequestBody, NoData, SourceError
 from fate_ext_plugin.feature.source import Counts, Join, Workspace
 from fate_ext_plugin.feature.source.file import FileSource
 from fate_ext_plugin.schema.settings import base_dir
+from tests.support.examples import examples
 
 Run = Callable[..., "Answer"]
 
@@ -229,7 +230,7 @@ class TestPaths:
         with pytest.raises(InvalidRequestBody, match="can't be part of a path"):
             run("credit/{m}/*.parquet", ["p0"], path_values={"m": value})
 
-    @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @examples(50)
     @given(value=st.text(max_size=12))
     def test_no_text_reads_anything_but_its_own_folder(self, run: Run, value: str) -> None:
         try:
@@ -291,7 +292,7 @@ class TestBrokenSources:
         assert run("d/*.parquet", ["a", "b"], columns=["x", "y"]).lines == ["a,1,2", "b,3,"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40)
 @given(
     table=st.dictionaries(st.text("ab1 中'_", min_size=1, max_size=3).filter(lambda s: s.strip(" \t")),
                           st.one_of(st.none(), st.text("xyz '0.é", max_size=4)), max_size=8),

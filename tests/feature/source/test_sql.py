@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
@@ -377,7 +377,6 @@ words = st.text("aA é", max_size=3).map(str.strip)
 values = st.one_of(st.none(), st.integers(-9, 9), st.floats(allow_nan=False), words)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     id_type=st.sampled_from(["TEXT", "TEXT COLLATE NOCASE", "INTEGER", "REAL", "NUMERIC", ""]),
     rows=st.lists(st.tuples(st.one_of(ids, st.integers(-9, 99), st.floats(-9, 9)), values, st.sampled_from("xXy"))),
