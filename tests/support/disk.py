@@ -7,6 +7,8 @@ from typing import List
 
 import pytest
 
+from tests.support.site import PATIENCE_SECONDS
+
 
 class Disk:
     """24 MiB of ext4 at ``folder``, in a file beside it. Skips where that can't be mounted."""
@@ -51,6 +53,6 @@ class Disk:
 def run(*command: str) -> "subprocess.CompletedProcess[str]":
     try:
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={
-            **os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}, timeout=60)
+            **os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}, timeout=PATIENCE_SECONDS)
     except FileNotFoundError as error:
         return subprocess.CompletedProcess(command, 1, str(error))
