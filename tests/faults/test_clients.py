@@ -5,14 +5,14 @@ import socket
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Callable, Iterator, List
+from typing import Callable, Iterator, List, Tuple
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from tests.support.api_reader import ApiReader
-from tests.support.site import Site, wait_until
+from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import install_slow_source, lines, slow_view
 
 TIMEOUT = 2
@@ -51,7 +51,7 @@ def sockets(site: Site) -> int:
 
 
 def connect(site: Site, sent: str) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", site.port), timeout=60)
+    connection = socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_SECONDS)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.sendall(sent.encode())
     return connection
@@ -85,33 +85,42 @@ def test_clients_that_stall_are_dropped(site: Site, request_of: Callable[[Site],
     with ExitStack() as stack:
         for _ in range(2 * THREADS):
             stack.enter_context(connect(site, sent))
-        assert requests.post(f"http://127.0.0.1:{site.port}/v1/version/get", timeout=60).status_code in (200, 404)
+        assert requests.post(
+            f"http://127.0.0.1:{site.port}/v1/version/get", timeout=PATIENCE_SECONDS).status_code in (200, 404)
         assert api_reader.features(["u2"]) == lines("u2")
-        wait_until(lambda: sockets(site) <= THREADS // 2, 60, "connections to be dropped")
-        wait_until(lambda: status(site, "Threads") <= threads + 2, 60, "threads to end")
+        wait_until(lambda: sockets(site) <= THREADS // 2, what="connections to be dropped")
+        wait_until(lambda: status(site, "Threads") <= threads + 2, what="threads to end")
         assert status(site, "VmRSS") - memory < 2 * THREADS * 1024  # KiB: a MiB each
-    wait_until(lambda: not [name for name in site.files() if "incoming/" in name and "child" not in name], 30,
-               "what they sent to be deleted")
+    wait_until(lambda: not [name for name in site.files() if "incoming/" in name and "child" not in name],
+               what="what they sent to be deleted")
 
 
 def test_a_slow_upload_is_taken(site: Site) -> None:
-    """One that goes on, however slowly."""
-    body = "".join(f"u{number}\n" for number in range(8))
-    began = time.monotonic()
-    with connect(site, head(site, "upload", len(body))) as connection:
-        for character in body:
-            connection.sendall(character.encode())
-            time.sleep(1.2 * TIMEOUT / len(body))
-        answer = connection.recv(65536).decode()
-    assert time.monotonic() - began > TIMEOUT
+    """One that goes on, however slowly. Where this busy machine made it stall for long, it is tried again."""
+    longest_pause = float(TIMEOUT)
+    while longest_pause > TIMEOUT / 2:
+        longest_pause, answer = upload_slowly(site)
     assert " 200 OK" in answer.splitlines()[0], answer
 
 
+def upload_slowly(site: Site) -> Tuple[float, str]:
+    """Takes longer than the server waits for a client; returns the longest pause, in seconds, and the answer."""
+    body = "".join(f"u{number}\n" for number in range(8))
+    sent, answer = [time.monotonic()], ""
+    with connect(site, head(site, "upload", len(body))) as connection, suppress(OSError):
+        for character in body:
+            connection.sendall(character.encode())
+            sent.append(time.monotonic())
+            time.sleep(1.2 * TIMEOUT / len(body))
+        answer = connection.recv(65536).decode()
+    return max(after - before for before, after in zip(sent, sent[1:])), answer
+
+
 def test_half_open_connections_hold_up_nobody(site: Site) -> None:
-    """Nothing comes, or half a request line."""
+    """Nothing comes, or half a request line; each kind would do for all threads."""
     with ExitStack() as stack:
         for sent in ("", "POST /v1/ext/upl"):
-            for _ in range(2 * THREADS):
+            for _ in range(THREADS):
                 stack.enter_context(connect(site, sent))
         answers: List[List[str]] = [ApiReader(site).features([f"u{number}"]) for number in range(2)]
     assert answers == [lines("u0"), lines("u1")]

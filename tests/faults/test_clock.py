@@ -1,7 +1,6 @@
 """The machine's clock jumps under a running server, forward and back."""
-import threading
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Iterator
 
 import pytest
 import requests
@@ -9,7 +8,7 @@ import requests
 from fate_ext_plugin.audit_search import read
 from tests.support.all_services import Services, good, site_with_all
 from tests.support.api_reader import ApiReader
-from tests.support.site import Site, wait_until
+from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import go, lines, wait_started
 
 DAY = 86400.0
@@ -34,14 +33,12 @@ def test_jobs_under_way_end_as_they_should(site: Site, tmp_path: Path, jump: flo
     assert api_reader.status(before)["status"] == "success"
     job_ids = [api_reader.job([name], do="wait") for name in ("u1", "u2")]
     wait_started(tmp_path, "u1")
-    held: List[Dict[str, float]] = []
-    query = threading.Thread(target=lambda: held.append(api_reader.status(job_ids[0])))
-    query.start()
+    query = api_reader.held(job_ids[0])
     site.set_clock(jump)
     job_ids.append(api_reader.job(["u3"]))
     go(tmp_path)
-    query.join(60)
-    assert held[0]["status"] == "success" and held[0]["elapsedSeconds"] >= 0
+    held = query.result()
+    assert held["status"] == "success" and held["elapsedSeconds"] >= 0
     for job_id, name in zip(job_ids, ("u1", "u2", "u3")):
         assert api_reader.status(job_id)["status"] == "success"
         assert api_reader.download(job_id).text.splitlines() == lines(name)
@@ -87,4 +84,4 @@ def test_what_was_signed_once_does_not_count_again_after_a_jump_there_and_back(s
 def own(site: Site, signature: str) -> requests.Response:
     """Site authentication of a request of the site's own."""
     return requests.post(site.url("site_authentication"), json={
-        "src_party_id": "", "site_signature": signature, "body": {"job": 1}}, timeout=60)
+        "src_party_id": "", "site_signature": signature, "body": {"job": 1}}, timeout=PATIENCE_SECONDS)

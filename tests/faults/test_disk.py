@@ -11,7 +11,7 @@ from fate_ext_plugin.feature.source import Workspace
 from fate_ext_plugin.feature.storage import says_disk_full
 from tests.support.api_reader import ApiReader
 from tests.support.disk import Disk
-from tests.support.site import Site, wait_until
+from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import go, install_slow_source, lines, slow_view, wait_started
 from tests.support.wire import refused
 
@@ -64,7 +64,8 @@ def make_site(disk: Disk, folder: Path, views: Dict[str, Any], **section: Any) -
 def test_an_upload_that_does_not_fit_is_refused_and_the_next_one_taken(site: Site) -> None:
     api_reader = ApiReader(site)
     answer = requests.post(site.url("upload"), params={"requestBody": "{}"}, data=iter([b"u123456\n" * 2**17] * 40),
-                           headers={"Content-Type": "application/octet-stream"}, timeout=60)
+                           headers={"Content-Type": "application/octet-stream"},
+                           timeout=PATIENCE_SECONDS)
     refused(answer, 507, "is full")
     assert [name for name in site.files() if "child" not in name] == []
     assert api_reader.features(["u1"]) == lines("u1")
@@ -86,8 +87,7 @@ def test_a_database_on_the_same_full_disk_answers_again_by_itself(site_with_its_
     site = site_with_its_database
     api_reader = ApiReader(site)
     job_id = api_reader.job([f"u{number}" for number in range(100_000)], view="wide")
-    wait_until(lambda: api_reader.query(job_id).status_code == 200, 60, "an answer")
-    assert api_reader.status(job_id)["message"] == FULL
+    assert api_reader.polled(job_id)["message"] == FULL
     assert api_reader.features(["u1"]) == lines("u1")
 
 
@@ -101,10 +101,9 @@ def test_a_job_that_ends_while_not_even_its_row_can_be_changed(
     filler = disk.fill()
     go(tmp_path)
     assert api_reader.upload(["u2"]).status_code in (503, 507)
-    wait_until(lambda: f"job {job_id}" in site.log.read_text("utf-8"), 60, "the job to end")
+    wait_until(lambda: f"job {job_id}" in site.log.read_text("utf-8"), what="the job to end")
     filler.unlink()
-    wait_until(lambda: api_reader.query(job_id).status_code == 200, 60, "an answer")
-    data = api_reader.status(job_id)
+    data = api_reader.polled(job_id)
     # it needed the disk itself, or it is run again
     assert data["message"] == FULL or api_reader.download(job_id).text.splitlines() == lines("u1")
     assert api_reader.features(["u3"]) == lines("u3")
@@ -128,7 +127,7 @@ def test_a_disk_that_fails_becomes_read_only(site: Site, disk: Disk, tmp_path: P
     site.start()
     assert api_reader.download(result).text.splitlines() == lines("u1")
     assert api_reader.features(["u5"]) == lines("u5")
-    assert site.files() == sorted(name for name in site.files() if name.endswith("/result.1"))
+    wait_until(lambda: all(name.endswith("/result.1") for name in site.files()), what="all else to be deleted")
 
 
 def test_what_was_accepted_outlives_a_power_cut(site: Site, disk: Disk, tmp_path: Path) -> None:

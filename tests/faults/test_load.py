@@ -3,18 +3,19 @@ import json
 import os
 import re
 import sqlite3
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 import pytest
 import requests
 
 from fate_ext_plugin.db.base import now_ms
+from fate_ext_plugin.db.feature_job import FeatureJob
 from tests.support.api_reader import ApiReader
-from tests.support.site import Site, wait_until
+from tests.support.background import Background
+from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
 
 pytestmark = pytest.mark.skipif(
@@ -70,21 +71,15 @@ def test_queries_held_at_once(site: Site, tmp_path: Path) -> None:
     job_id = api_reader.job(["u1"], do="wait")
     wait_started(tmp_path, "u1")
     before = memory(site)
-    statuses = []
-    threads = [threading.Thread(target=lambda: statuses.append(api_reader.status(job_id)["status"]))
-               for _ in range(HELD)]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: f"fate_ext_held_queries {HELD}.0" in requests.get(site.url("metrics"), timeout=60).text, 60,
-               "all to be held")
+    queries = [Background(lambda: api_reader.status(job_id)) for _ in range(HELD)]
+    wait_until(lambda: site.held_queries() == HELD, what="all to be held")
     assert api_reader.status(job_id)["status"] == "running"  # a further one is answered at once
     assert api_reader.upload(["u2"]).status_code == 200
     held = memory(site) - before
     assert held < 200
     go(tmp_path)
     began = time.monotonic()
-    for thread in threads:
-        thread.join(60)
+    statuses = [query.result()["status"] for query in queries]
     print(f"{HELD} held queries: {held} MiB more, all answered {time.monotonic() - began:.1f} s after the end")
     assert statuses == ["success"] * HELD
 
@@ -104,25 +99,35 @@ def test_a_queue_of_many_jobs(site: Site, tmp_path: Path) -> None:
             "f_progress, f_upload_bytes, f_create_time) VALUES (?, 'waiting', ?, 'slow', ?, 'id', 0, 0, 3, ?)",
             [(f"{number:032x}", owner, json.dumps({"do": "answer"}), now + number) for number in range(QUEUED)])
     database.close()
-    took = {}
-
-    def timed(name: str, action: object) -> object:
-        began = time.monotonic()
-        result = action()  # type: ignore[operator]
-        took[name] = time.monotonic() - began
-        return result
-
-    timed("start", site.start)
+    began = time.monotonic()
+    site.start()
     wait_started(tmp_path, "u1")
-    url = site.url("query").replace("wait=43200", "wait=0")
-    answer = timed("query", lambda: requests.post(url, json={"jobId": f"{QUEUED - 1:032x}"}, timeout=60))
-    assert answer.json()["message"] == "The job waits for its turn."  # type: ignore[attr-defined]
-    refusal = timed("refusal", lambda: api_reader.upload(["u3"]))
-    assert refusal.status_code == 429  # type: ignore[attr-defined]
-    timed("next", lambda: jobs_of(site).next_waiting(owner))
+    url, last = site.url("query").replace("wait=43200", "wait=0"), f"{QUEUED - 1:032x}"
+    answer = requests.post(url, json={"jobId": last}, timeout=PATIENCE_SECONDS)
+    assert answer.json()["message"] == "The job waits for its turn."
+    assert api_reader.upload(["u3"]).status_code == 429
+    print(f"{QUEUED} waiting jobs: start, a query and a refusal take {time.monotonic() - began:.2f} s, "
+          f"{memory(site) - small} MiB more")
+    jobs = jobs_of(site)
+    for look in (lambda: jobs.get(last), lambda: jobs.owned(owner, "running")):
+        assert steps(look) < 10_000  # as if nothing waited
+    for look in (lambda: jobs.count_waiting(owner), lambda: jobs.next_waiting(owner)):
+        assert steps(look) < 50 * QUEUED  # in one pass
     go(tmp_path)
     assert api_reader.status(second)["status"] == "success"  # the oldest one goes first
     assert memory(site) - small < 100
-    print(f"{QUEUED} waiting jobs:", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in took.items()),
-          f"{memory(site) - small} MiB more")
-    assert max(took.values()) < 20
+
+
+def steps(look: Callable[[], object]) -> int:
+    """How many instructions of SQLite's machine that takes, in hundreds rounded down."""
+    count = 0
+
+    def hundred() -> None:
+        nonlocal count
+        count += 100
+
+    database = FeatureJob._meta.database  # type: ignore[attr-defined]
+    with database.connection_context():
+        database.connection().set_progress_handler(hundred, 100)
+        look()
+    return count

@@ -4,9 +4,8 @@ import os
 import signal
 import socket
 import threading
-import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Iterator, List
 
 import pytest
 import requests
@@ -15,13 +14,18 @@ from fate_ext_plugin.audit_search import read
 from tests.faults.test_database import ask_all
 from tests.support.all_services import Services, good, site_with_all
 from tests.support.api_reader import ApiReader
-from tests.support.site import Site, wait_until
+from tests.support.background import Background
+from tests.support.dispatcher import let_it_look_around
+from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
+
+# A connection's state in /proc/net/tcp.
+ESTABLISHED = "01"
 
 
 @pytest.fixture(scope="module", params=["alone", "mounted"])
 def shared_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = site_with_all(tmp_path_factory.mktemp(request.param) / "site", concurrent_jobs=1)
+    site = site_with_all(tmp_path_factory.mktemp(request.param) / "site", concurrent_jobs=1, max_waiting_jobs=10_000)
     site.module = "tests.support.host_app" if request.param == "mounted" else ""
     yield site.start()
     site.stop()
@@ -43,7 +47,7 @@ def folder(shared_site: Site) -> Path:
 
 def host_answers(site: Site) -> bool:
     """Whether the host's own endpoint answers; alone, that there is none."""
-    response = requests.post(f"http://127.0.0.1:{site.port}/v1/version/get", timeout=20)
+    response = requests.post(f"http://127.0.0.1:{site.port}/v1/version/get", timeout=PATIENCE_SECONDS)
     return response.status_code == (200 if site.module else 404)
 
 
@@ -65,7 +69,7 @@ def test_a_job_s_process_is_frozen_for_a_while(site: Site, folder: Path) -> None
     process = wait_started(folder, "u1")
     os.kill(process, signal.SIGSTOP)
     go(folder)
-    time.sleep(1)
+    let_it_look_around(api_reader)
     assert jobs_of(site).get(job_id).status == "running"
     assert host_answers(site)
     os.kill(process, signal.SIGCONT)
@@ -91,17 +95,23 @@ def test_the_server_is_frozen_for_a_while_at_each_step(site: Site, folder: Path)
     services = Services(site).prepare()
     running = services.api_reader.job(["u1"], do="wait")
     wait_started(folder, "u1")
-    held: List[Dict[str, Any]] = []
-    query = threading.Thread(target=lambda: held.append(services.api_reader.status(running)))
-    query.start()
+    query = services.api_reader.held(running)
     site.process.send_signal(signal.SIGSTOP)
     go(folder)  # the job's process goes on
-    threading.Timer(2, lambda: site.process.send_signal(signal.SIGCONT)).start()  # type: ignore[union-attr]
-    answers = ask_all(services)
-    assert len(answers) == 7 and all(good(name, answer) for name, answer in answers.items()), answers
-    query.join(60)
-    assert held[0]["status"] == "success"
+    asked = Background(lambda: ask_all(services))
+    wait_until(lambda: unread_requests(site) == len(services.calls()), what="all requests to have come")
+    site.process.send_signal(signal.SIGCONT)
+    assert all(good(name, answer) for name, answer in asked.result().items()), asked.result()
+    assert query.result()["status"] == "success"
     assert jobs_of(site).get(running).attempt == 1
+
+
+def unread_requests(site: Site) -> int:
+    """Connections to it with something that it has not read, as the kernel lists them."""
+    here = f":{site.port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    return len([queue for _, local, _, state, queue, *_ in rows
+                if local.endswith(here) and state == ESTABLISHED and int(queue.split(":")[1], 16)])
 
 
 def test_sigterm_ends_the_server_whichever_thread_it_interrupts(tmp_path: Path) -> None:
@@ -111,7 +121,7 @@ def test_sigterm_ends_the_server_whichever_thread_it_interrupts(tmp_path: Path) 
     threads = sorted(int(folder.name) for folder in Path(f"/proc/{site.process.pid}/task").iterdir())
     assert len(threads) > 1
     assert ctypes.CDLL(None, use_errno=True).tgkill(site.process.pid, threads[-1], signal.SIGTERM) == 0
-    assert site.process.wait(20) == 0
+    assert site.process.wait(PATIENCE_SECONDS) == 0
     assert site.log.read_text("utf-8").rstrip().endswith("stopping")
 
 
@@ -163,10 +173,10 @@ def test_the_server_is_killed_while_all_services_are_asked(site: Site) -> None:
     services = Services(site).prepare()
     accepted: List[str] = []
     broken: List[str] = []
-    killed = threading.Event()
+    enough = threading.Event()
 
     def ask(name: str, call: Any) -> None:
-        while not killed.is_set():
+        while True:
             try:
                 answer = call()
                 assert good(name, answer), answer.text
@@ -175,17 +185,16 @@ def test_the_server_is_killed_while_all_services_are_asked(site: Site) -> None:
                 return
             if name == "upload":
                 accepted.append(answer.json()["data"]["jobId"])
+                if len(accepted) == 5:
+                    enough.set()
 
-    threads = [threading.Thread(target=ask, args=item) for item in services.calls().items()]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: len(accepted) >= 5, 60, "uploads")
+    asking = [Background(lambda item=item: ask(*item)) for item in services.calls().items()]  # type: ignore[misc]
+    assert enough.wait(PATIENCE_SECONDS)
     site.kill()
-    for thread in threads:
-        thread.join(60)
-    killed.set()
+    for call in asking:
+        call.result()
     assert set(broken) == set(services.calls())
-    wait_until(lambda: not site.processes(), 20, "its child processes to end")
+    wait_until(lambda: not site.processes(), what="its child processes to end")
     decisions = len(list(read(site.data_dir / "audit")))
     assert decisions > 0
     site.start()

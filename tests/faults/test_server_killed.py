@@ -15,7 +15,7 @@ import requests
 from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.feature.job import Jobs
 from tests.support.api_reader import ApiReader
-from tests.support.site import Site, wait_until
+from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
 
 # Columns whose values fill more than the buffers of a connection.
@@ -45,7 +45,7 @@ def jobs(site: Site) -> Jobs:
 def kill(site: Site) -> None:
     """Kill the server; its children must notice by themselves."""
     site.kill()
-    wait_until(lambda: not site.processes(), 5, "its child processes to end")
+    wait_until(lambda: not site.processes(), what="its child processes to end")
 
 
 def change(job_id: str, **values: object) -> None:
@@ -70,7 +70,7 @@ def half_an_upload(site: Site) -> socket.socket:
     body = b"u1\n" * 1_000_000
     head = (f"POST {url.path}?{url.query}&requestBody={quote(json.dumps({}))} HTTP/1.1\r\nHost: {url.netloc}\r\n"
             f"Content-Type: application/octet-stream\r\nContent-Length: {2 * len(body)}\r\n\r\n")
-    connection = socket.create_connection(("127.0.0.1", site.port))
+    connection = socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_SECONDS)
     connection.sendall(head.encode() + body)
     return connection
 

@@ -1,9 +1,9 @@
 """The folder data_dir: who may read it, who owns it, and what is left in it."""
 import os
+import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Set
 
@@ -12,6 +12,7 @@ import pytest
 from fate_ext_plugin.errors import DiskFull, InvalidSettings
 from fate_ext_plugin.feature import storage as module
 from fate_ext_plugin.feature.storage import Storage
+from tests.support.site import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -121,13 +122,20 @@ def test_a_second_server_is_refused_and_told_which_one_is_the_first(
         assert (tmp_path / "ext/lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_a_server_waits_for_its_predecessor_to_end(storage: Storage, tmp_path: Path) -> None:
+def test_a_server_waits_for_its_predecessor_to_end(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The predecessor ends as soon as this one pauses before it looks again."""
     first = other_server(tmp_path)
-    started = time.monotonic()
-    subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {first.pid}"])
+
+    def pause(seconds: float) -> None:
+        first.kill()
+        first.wait()
+
+    monkeypatch.setattr(module, "LOCK_WAIT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(module.time, "sleep", pause)
     storage.lock().close()
-    assert 0.3 < time.monotonic() - started < 8
-    first.wait()
+    assert first.returncode == -signal.SIGKILL
 
 
 def test_its_name_in_the_database_stays(storage: Storage, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 import requests
 
+from tests.support.site import PATIENCE_SECONDS
+
 PREFIX = "/v1/ext/admin"
 
 
@@ -43,7 +45,7 @@ class Admin:
 
     def send(self, request: requests.PreparedRequest) -> requests.Response:
         with requests.Session() as session:
-            response = session.send(request, timeout=60, allow_redirects=False)
+            response = session.send(request, timeout=PATIENCE_SECONDS, allow_redirects=False)
         self.seen += response.text
         return response
 

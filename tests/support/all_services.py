@@ -18,7 +18,7 @@ from fate_ext_plugin.permission.grants import Grants
 from tests.auth.conftest import vectors
 from tests.permission.conftest import grant, recorded
 from tests.support.api_reader import ApiReader
-from tests.support.site import Site
+from tests.support.site import PATIENCE_SECONDS, Site
 from tests.support.slow_source import install_slow_source, slow_view
 
 APP_KEY, SECRET = "demo-app-key", "demo-secret-key!"
@@ -29,7 +29,7 @@ def site_with_all(folder: Path, **section: Any) -> Site:
     """Not started. Its views are those of :mod:`tests.support.slow_source`, whose folder is ``folder``'s parent."""
     folder.mkdir(exist_ok=True)
     site = install_slow_source(Site(folder, {
-        "min_free_bytes": 0, "permission": {},
+        "min_free_bytes": 0, "metrics": True, "permission": {},
         "authentication": {"party_id": PARTY, "signature_over_http": True}, **section}))
     site.data_dir.mkdir(exist_ok=True)
     store = Store(open_database(site.settings))
@@ -95,7 +95,7 @@ class Services:
         return self._post("permission", request)
 
     def _post(self, service: str, body: Any) -> requests.Response:
-        return requests.post(self.site.url(service), json=body, timeout=120)
+        return requests.post(self.site.url(service), json=body, timeout=PATIENCE_SECONDS)
 
 
 def good(name: str, response: requests.Response) -> bool:

@@ -18,8 +18,11 @@ class Cable:
         here = there._replace(netloc=f"{there.username}@127.0.0.1:{self._listener.getsockname()[1]}")
         #: the section ``database`` of a server behind it
         self.section = {**database_url(kind), "url": urlunsplit(here)}
+        self._lock = threading.Lock()
         self._ends: List[socket.socket] = []
-        self.whole = True
+        self._whole = True
+        #: how often someone tried to reach the database in vain
+        self.tries = 0
         self._flows = threading.Event()
         self._flows.set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -27,33 +30,41 @@ class Cable:
     def _accept(self) -> None:
         while True:
             here, _ = self._listener.accept()
-            if not self.whole:
-                here.close()
-                continue
             there = socket.create_connection(self._address)
-            self._ends += here, there
+            with self._lock:
+                if not self._whole:
+                    self.tries += 1
+                    here.close()
+                    there.close()
+                    continue
+                self._ends += here, there
             for source, target in ((here, there), (there, here)):
                 threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
 
     def _copy(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             for block in iter(lambda: source.recv(65536), b""):
-                self._flows.wait()
+                if not self._flows.is_set():
+                    with self._lock:
+                        self.tries += 1
+                    self._flows.wait()
                 target.sendall(block)
             target.shutdown(socket.SHUT_WR)
 
     def cut(self) -> None:
         """As a restart of the database or a firewall does."""
-        self.whole = False
-        for end in self._ends:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        self._ends.clear()
+        with self._lock:
+            self._whole = False
+            for end in self._ends:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            self._ends.clear()
 
     def freeze(self) -> None:
         """As a database that hangs: connections are accepted, and nothing is answered."""
         self._flows.clear()
 
     def mend(self) -> None:
-        self.whole = True
+        with self._lock:
+            self._whole = True
         self._flows.set()

@@ -18,7 +18,7 @@ from fate_ext_plugin.db.migration import MODELS
 from fate_ext_plugin.host.standalone import open_database
 from tests.support import programs
 from tests.support.mariadb import MariaDB
-from tests.support.site import Site
+from tests.support.site import PATIENCE_SECONDS, Site
 
 T = TypeVar("T")
 #: apsw and mysql as FATE Flow opens its own; sqlite and postgresql as `fate-ext serve` does
@@ -109,7 +109,7 @@ def in_processes(action: Callable[[Store], T], count: int, kind: str, folder: Pa
     def run(store: Store) -> None:
         store.bind(MODELS)
         with store.connection():
-            together.wait(20)
+            together.wait(PATIENCE_SECONDS)
         results.put(action(store))
 
     processes = [context.Process(target=run, args=(Store(open_kind(kind, folder)),)) for _ in range(count)]
@@ -118,7 +118,7 @@ def in_processes(action: Callable[[Store], T], count: int, kind: str, folder: Pa
         for process in processes:
             process.start()
     for process in processes:
-        process.join(30)
+        process.join(PATIENCE_SECONDS)
         assert process.exitcode == 0, "its error is printed above"
     return [results.get() for _ in processes]
 
@@ -147,11 +147,14 @@ def _fate_mysql() -> Database:
 
 
 def sessions(store: Store) -> List[int]:
-    """Server-side IDs of the connections to this database, other than the one that asks."""
+    """Server-side IDs of our user's connections to this database, other than the one that asks; PostgreSQL's own
+    processes, such as autovacuum, are there, too."""
     if isinstance(store.database, PooledMySQLDatabase):
-        sql = "SELECT id FROM information_schema.processlist WHERE id <> connection_id() AND db = database()"
+        sql = ("SELECT id FROM information_schema.processlist WHERE id <> connection_id() AND db = database() "
+               "AND user = substring_index(user(), '@', 1)")
     else:
-        sql = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        sql = ("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database() "
+               "AND usename = current_user AND backend_type = 'client backend'")
     return [row[0] for row in store.database.execute_sql(sql).fetchall()]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import List
 
 from tests.support import programs
+from tests.support.site import PATIENCE_SECONDS
 
 
 class Disk:
@@ -58,6 +59,6 @@ def tmpfs(folder: Path, size: str) -> None:
 def run(*command: str) -> "subprocess.CompletedProcess[str]":
     try:
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={
-            **os.environ, "PATH": programs.PATH}, timeout=60)
+            **os.environ, "PATH": programs.PATH}, timeout=PATIENCE_SECONDS)
     except FileNotFoundError as error:
         return subprocess.CompletedProcess(command, 1, str(error))

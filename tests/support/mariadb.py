@@ -8,7 +8,7 @@ from typing import Any, List, Optional
 import pymysql
 
 from tests.support import programs
-from tests.support.site import free_port, wait_until
+from tests.support.site import PATIENCE_SECONDS, free_port, wait_until
 
 PASSWORD = "a-test-s-own"
 PACKAGE = "mariadb-server"
@@ -37,7 +37,7 @@ class MariaDB:
                 f"--pid-file={self.folder / 'pid'}", "--skip-name-resolve", "--character-set-server=utf8mb4",
                 "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M",
             ], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_until(self._answers, 60, f"MariaDB to start; its log: {self.folder / 'log'}")
+        wait_until(self._answers, what=f"MariaDB to start; its log: {self.folder / 'log'}")
         return self
 
     def _install(self) -> None:
@@ -47,7 +47,7 @@ class MariaDB:
             f"CREATE USER IF NOT EXISTS own@127.0.0.1 IDENTIFIED BY '{PASSWORD}';\n"
             "GRANT ALL ON own.* TO own@127.0.0.1;\n")
         done = subprocess.run([programs.find("mariadb-install-db", PACKAGE), *self._options, "--skip-test-db"],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_SECONDS)
         assert done.returncode == 0, done.stdout
 
     def _answers(self) -> bool:
@@ -84,4 +84,4 @@ class MariaDB:
         if self.process and self.process.poll() is None:
             self.thaw()
             self.process.send_signal(number)
-            self.process.wait(60)
+            self.process.wait(PATIENCE_SECONDS)

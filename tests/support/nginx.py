@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 from tests.support import programs
-from tests.support.site import Site, free_port, wait_until
+from tests.support.site import PATIENCE_SECONDS, Site, free_port, wait_until
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "conf" / "nginx" / "fate_ext.conf"
 MAIN = """
@@ -19,6 +19,8 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+    # How long a test takes decides nothing: a held query waits for its server's answer alone.
+    proxy_read_timeout 1h;
     include {folder}/fate_ext.conf;
 }}
 """
@@ -48,15 +50,21 @@ class Nginx:
         # Killed, it would leave its workers behind.
         self._process = programs.start(
             [self._program, "-p", str(self.folder), "-c", "nginx.conf"], at_our_death="TERM", stderr=subprocess.DEVNULL)
-        wait_until((self.folder / "nginx.pid").exists, what=f"nginx to start; its log: {self.folder / 'error.log'}")
+        wait_until(self._listens, what=f"nginx to start; its log: {self.folder / 'error.log'}")
         return self
+
+    def _listens(self) -> bool:
+        """It writes the file when it does."""
+        assert self._process and self._process.poll() is None, (self.folder / "error.log").read_text("utf-8")
+        return (self.folder / "nginx.pid").exists()
 
     def stop(self) -> None:
         if self._process:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(PATIENCE_SECONDS)
 
     def log(self) -> str:
+        """It writes a request's line after the caller has the answer: wait for what you look for."""
         return (self.folder / "fate_ext.log").read_text("utf-8")
 
     def served_by(self) -> List[str]:

@@ -1,10 +1,13 @@
 """A site of its own for a test: a folder with data and settings, and a real server process."""
+import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,17 +22,40 @@ from fate_ext_plugin.registration import FEATURE_SERVICES, service_uris
 from fate_ext_plugin.settings import SECTION, Settings, read_settings_file
 from tests.support import programs
 
-START_SECONDS = 30
+# How long a test waits for what must come: only a fault takes so long, however busy the machine is.
+PATIENCE_SECONDS = 120.0
+# Below those that the kernel gives away by itself.
+PORTS = range(10_000, 30_000)
 ALL = [*FEATURE_SERVICES, "client_authentication", "site_authentication", "signature", "permission", "metrics"]
 
 
 def free_port() -> int:
+    """A port that stays free until the test uses it: each is given to one of all tests on this machine, in turn."""
+    with open(Path(tempfile.gettempdir()) / f"fate-ext-test-ports-{os.getuid()}", "a+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        port = int(file.read() or PORTS.start)
+        while not _is_free(port):
+            port = _next(port)
+        file.truncate(0)
+        file.write(str(_next(port)))
+    return port
+
+
+def _next(port: int) -> int:
+    return port + 1 if port + 1 in PORTS else PORTS.start
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
-def wait_until(condition: Any, seconds: float = 20.0, what: str = "it") -> Any:
+def wait_until(condition: Any, seconds: float = PATIENCE_SECONDS, what: str = "it") -> Any:
     """Poll ``condition`` until it is true, and return what it gave."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -74,7 +100,7 @@ class Site:
 
     def start(self) -> "Site":
         self.launch()
-        wait_until(self._answers, START_SECONDS, "the server to start; its log: " + str(self.log))
+        wait_until(self._answers, what=f"the server to start; its log: {self.log}")
         return self
 
     def launch(self) -> subprocess.Popen:
@@ -101,21 +127,22 @@ class Site:
     def _answers(self) -> bool:
         assert self.process and self.process.poll() is None, self.log.read_text("utf-8")
         try:
-            return requests.get(f"http://127.0.0.1:{self.port}/v1/ext/", timeout=5).status_code == 404
+            return requests.get(f"http://127.0.0.1:{self.port}/v1/ext/", timeout=PATIENCE_SECONDS).status_code == 404
         except requests.ConnectionError:
             return False
 
     def stop(self) -> None:
         """As an operator does: SIGTERM."""
         if self.process and self.runs():
+            self.resume()
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(20)
+            self.process.wait(PATIENCE_SECONDS)
 
     def kill(self) -> None:
         """As bad luck does: SIGKILL to the server alone; its children must notice by themselves."""
         assert self.process
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(PATIENCE_SECONDS)
 
     def runs(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -140,13 +167,23 @@ class Site:
 
     def probe(self, path: str) -> requests.Response:
         """As a load balancer asks: without a token."""
-        return requests.get(f"http://127.0.0.1:{self.port}/v1/ext/{path}", timeout=20)
+        return requests.get(f"http://127.0.0.1:{self.port}/v1/ext/{path}", timeout=PATIENCE_SECONDS)
+
+    def metric(self, name: str) -> float:
+        """Its value now; needs the setting ``metrics``. :param name: with its labels"""
+        text = requests.get(self.url("metrics"), timeout=PATIENCE_SECONDS).text
+        return float(re.findall(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[0])
+
+    def held_queries(self) -> float:
+        """How many it holds now."""
+        return self.metric("fate_ext_held_queries")
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run ``fate-ext`` on this site's settings."""
         return subprocess.run(
             [sys.executable, "-m", "fate_ext_plugin.cli", *arguments, "--conf", str(self.conf)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment(), timeout=60)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment(),
+            timeout=PATIENCE_SECONDS)
 
     def files(self) -> List[str]:
         """What lies in data_dir of uploads, jobs and child processes, relative and sorted."""

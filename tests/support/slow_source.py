@@ -161,10 +161,18 @@ def started(folder: Path) -> Dict[str, int]:
     return {first: int(pid) for first, pid in (line.split() for line in lines)}
 
 
-def wait_started(folder: Path, first_id: str, seconds: float = 20.0) -> int:
+def wait_started(folder: Path, first_id: str) -> int:
     """Wait until the job with that first ID runs; returns its process ID."""
-    wait_until(lambda: first_id in started(folder), seconds, f"a job with {first_id} to start")
+    wait_until(lambda: first_id in started(folder), what=f"a job with {first_id} to start")
     return started(folder)[first_id]
+
+
+def has_ended(process: int) -> bool:
+    """Whether a job's process did; its server may not have noticed yet."""
+    try:
+        return " Z " in Path(f"/proc/{process}/stat").read_text("ascii")
+    except FileNotFoundError:
+        return True
 
 
 def go(folder: Path) -> None:

@@ -12,10 +12,9 @@ from typing import Any, Dict, List
 import requests
 
 from tests.support import programs
-from tests.support.site import free_port, wait_until
+from tests.support.site import PATIENCE_SECONDS, free_port, wait_until
 
 WORKERS = 2
-START_SECONDS = 120
 # Java that lives for seconds is not worth its better compiler.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 ENVIRONMENT = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "128m", "SPARK_DAEMON_JAVA_OPTS": JAVA_OPTIONS}
@@ -37,11 +36,11 @@ class SparkCluster:
         self.master = f"spark://127.0.0.1:{port}"
         try:
             self._start("master.Master", "--port", str(port), "--webui-port", str(self._web_port))
-            wait_until(self._answers, START_SECONDS, f"the master, see {folder}")
+            wait_until(self._answers, what=f"the master, see {folder}")
             for number in range(WORKERS):
-                self._start("worker.Worker", "--cores", "1", "--memory", "1g", "--webui-port", str(free_port()),
+                self._start("worker.Worker", "--cores", "1", "--memory", "1g", "--webui-port", "0",
                             "--work-dir", str(folder / f"work-{number}"), self.master)
-            wait_until(lambda: self.state()["aliveworkers"] == WORKERS, START_SECONDS, f"the workers, see {folder}")
+            wait_until(lambda: self.state()["aliveworkers"] == WORKERS, what=f"the workers, see {folder}")
         except BaseException:
             self.stop()
             raise
@@ -56,7 +55,8 @@ class SparkCluster:
 
     def state(self) -> Dict[str, Any]:
         """What the master tells of itself."""
-        state: Dict[str, Any] = requests.get(f"http://127.0.0.1:{self._web_port}/json/", timeout=10).json()
+        url = f"http://127.0.0.1:{self._web_port}/json/"
+        state: Dict[str, Any] = requests.get(url, timeout=PATIENCE_SECONDS).json()
         return state
 
     def running(self) -> List[Dict[str, Any]]:
@@ -77,7 +77,7 @@ class SparkCluster:
         assert self._processes[0].poll() is None, (self._folder / "Master.log").read_text("utf-8")
         try:
             return self.state()["status"] == "ALIVE"
-        except requests.ConnectionError:
+        except (requests.ConnectionError, ValueError):  # while it starts, its page may not be JSON yet
             return False
 
     def _start(self, name: str, *arguments: str) -> None:
@@ -92,4 +92,4 @@ class SparkCluster:
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
-            process.wait(20)
+            process.wait(PATIENCE_SECONDS)

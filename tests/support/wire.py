@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, Set, Tuple
 
 import requests
 
-from tests.support.site import Site
+from tests.support.site import PATIENCE_SECONDS, Site
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -25,7 +25,7 @@ def target(url: str) -> str:
 
 def exchange(site: Site, sent: bytes) -> Tuple[Dict[str, str], bytes]:
     """Send bytes, then say that no more will come; returns the answer's headers (its status line as "") and body."""
-    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
         received = b"".join(iter(lambda: connection.recv(1 << 16), b""))
@@ -51,7 +51,7 @@ def leaves_nothing(site: Site) -> Iterator[None]:
     before = uploaded_files(site)
     yield
     assert uploaded_files(site) <= before
-    response = requests.post(site.url("query"), json={"jobId": "any"}, timeout=20)
+    response = requests.post(site.url("query"), json={"jobId": "any"}, timeout=PATIENCE_SECONDS)
     assert response.status_code == 200
     assert response.json()["data"]["status"] == "unknown"
 

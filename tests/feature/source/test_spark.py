@@ -171,7 +171,7 @@ def test_each_type_on_the_cluster(cluster: SparkCluster, spark: Any, ask: Ask, t
     answer = ask(spark(master=cluster.master, path=path.parent), ids, list(TYPES), **more)
     assert answer[0] == ",".join(["id", *TYPES]) and len(answer) == 10
     assert sorted(answer) == sorted(ask(file(path), ids, list(TYPES), **more))
-    assert cluster.running() == []
+    wait_until(lambda: cluster.running() == [], what="the application to leave the cluster")
 
 
 def test_a_month_of_a_lake(spark: Any, ask: Ask, lake: Path) -> None:
@@ -368,11 +368,9 @@ def test_what_can_t_be_read(
 
 def test_a_cluster_that_is_not_there(spark: Any, ask: Ask, lake: Path) -> None:
     source = spark(master=f"spark://127.0.0.1:{free_port()},127.0.0.1:{free_port()}", path=lake)
-    started = time.monotonic()
     for look in (lambda: source.inspect(()), lambda: ask(source, ["u1"], ["amount"])):
         with pytest.raises(SourceError, match=r"^The Spark master spark://.* does not answer: .*Connection refused"):
             look()
-    assert time.monotonic() - started < 5
 
 
 def test_pyspark_or_java_is_not_installed(spark: Any, ask: Ask, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,6 +389,7 @@ def test_pyspark_or_java_is_not_installed(spark: Any, ask: Ask, lake: Path, monk
 
 def test_to_look_starts_no_application(cluster: SparkCluster, spark: Any, lake: Path) -> None:
     source = spark(master=cluster.master, path=lake)
+    wait_until(lambda: cluster.running() == [], what="the cluster to be idle")
     applications = len(cluster.state()["completedapps"])
     assert source.inspect(["id", "amount"]) == "only a job asks Spark for them"
     assert len(cluster.state()["completedapps"]) == applications and cluster.running() == []
@@ -452,11 +451,11 @@ def test_a_job_within_its_memory_limit(
 
 @pytest.fixture
 def slow_lake(tmp_path: Path) -> Path:
-    """One task of a moment and one of minutes, as each file is one."""
+    """One task of a moment and one that outlasts any test, as each file is one."""
     (tmp_path / "slow" / "month=202201").mkdir(parents=True)
     lines = gzip.compress(b"someone,1\n" * 1_000_000)
     (tmp_path / "slow" / "month=202201" / "1.csv.gz").write_bytes(gzip.compress(b"id,amount\nsomeone,1\n"))
-    (tmp_path / "slow" / "month=202201" / "2.csv.gz").write_bytes(gzip.compress(b"id,amount\n") + 500 * lines)
+    (tmp_path / "slow" / "month=202201" / "2.csv.gz").write_bytes(gzip.compress(b"id,amount\n") + 5000 * lines)
     return tmp_path / "slow"
 
 
@@ -469,11 +468,12 @@ def test_a_canceled_job_ends_its_application(
     site = make_site({"views": {"lake": view}})
     job_id = ApiReader(site).job(["u1"])
     # More than its start is worth: Spark counts the tasks.
-    wait_until(lambda: jobs_of(site).get(job_id).progress > 100 * START_SHARE, 120, "a task to end")
+    wait_until(lambda: jobs_of(site).get(job_id).progress > 100 * START_SHARE, what="a task to end")
     assert cluster.executors() and len(cluster.running()) == 1 and list(shared.iterdir())
     site.command("jobs", "cancel", job_id)
-    wait_until(lambda: not cluster.running() and not cluster.executors(), 30, "the application to end")
-    wait_until(lambda: len(site.processes()) == 1, 30, "the driver to end")
+    wait_until(lambda: not cluster.running() and not cluster.executors(),
+               what="the application to end")
+    wait_until(lambda: len(site.processes()) == 1, what="the driver to end")
     assert list(shared.iterdir()) == []
 
 
@@ -484,7 +484,7 @@ def test_a_driver_ends_with_its_server(
     view["source"]["format"] = "csv"
     site = make_site({"views": {"lake": view}})
     ApiReader(site).job(["u1"])
-    wait_until(lambda: list(shared.glob("*/ids")), 60, "the driver to have the IDs")
+    wait_until(lambda: list(shared.glob("*/ids")), what="the driver to have the IDs")
     site.kill()
-    wait_until(lambda: not site.processes(), 30, "the driver to end")
+    wait_until(lambda: not site.processes(), what="the driver to end")
     assert list(shared.iterdir()) == []
