@@ -5,9 +5,11 @@ VENV ?= .venv
 # An optional pip constraints file. It counts when the environment is made: use one VENV per file.
 CONSTRAINTS ?=
 PYTEST_ARGS ?=
+# Of each server
+SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs openapi clean
+.PHONY: help demo test fuzz lint bench docs openapi clean
 # Two targets would run pip in the same environment
 .NOTPARALLEL:
 
@@ -26,6 +28,9 @@ lint: $(VENV)/.installed-lint   ## ruff and mypy
 
 openapi: $(VENV)/.installed-test   ## write the OpenAPI document anew, after a change of schemas or operations
 	$(VENV)/bin/python docs/make_openapi.py
+
+fuzz: $(VENV)/.installed-test   ## send made-up HTTP to both servers, e.g. make fuzz SECONDS=600
+	$(VENV)/bin/python -m tests.strangers.fuzz --seconds $(SECONDS)
 
 bench: $(VENV)/.installed-test   ## run every benchmark
 	@set -e; for bench in $(sort $(wildcard benchmarks/bench_*.py)); do \

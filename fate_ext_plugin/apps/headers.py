@@ -6,7 +6,7 @@ the like. The whole interpreter stands still meanwhile. Its readers of cookies a
 grows with the square of the length. So nothing under our prefix may use them; here each character is looked at once.
 """
 import re
-from typing import Dict, Iterator, Tuple
+from typing import Dict, Tuple
 
 # No header that has a meaning for us is longer.
 MAX_LENGTH = 4096
@@ -44,12 +44,8 @@ def preferences(header: str) -> Dict[str, float]:
 def cookies(header: str) -> Dict[str, str]:
     """By name; of two with one name the first, which belongs to the longer path. Ours are never quoted."""
     found: Dict[str, str] = {}
-    for name, value in _pairs(header[:2 * MAX_LENGTH]):
-        found.setdefault(name, value)
-    return found
-
-
-def _pairs(header: str) -> Iterator[Tuple[str, str]]:
-    for pair in header.split(";"):
+    for pair in header[:MAX_LENGTH].split(";"):
         name, _, value = pair.partition("=")
-        yield name.strip(), value.strip()
+        if name.strip():
+            found.setdefault(name.strip(), value.strip())
+    return found

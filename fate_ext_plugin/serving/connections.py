@@ -31,7 +31,8 @@ MAX_WAITING, MAX_WAITING_BYTES = 256, 1 << 26
 # What is read of a body that was refused; the time is the one that a client may be silent.
 MAX_UNREAD_BYTES = 1 << 30
 _end_of_head = re.compile(rb"\n\r?\n")
-_length = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,7})[ \t]*\r?\n", re.IGNORECASE)
+_framing = re.compile(rb"\n(?:content-length|transfer-encoding)(.*)", re.IGNORECASE)
+_length = re.compile(rb":[ \t]*([0-9]{1,7})[ \t]*\r")
 _expect = re.compile(rb"\nexpect:[ \t]*100-continue[ \t]*\r?\n", re.IGNORECASE)
 
 
@@ -90,7 +91,9 @@ class Connection(HTTPConnection):
         return len(buffer) >= self._needed
 
     def _awaited_body(self, head: bytes) -> int:
-        length = _length.search(head)
+        framing = _framing.findall(head)
+        # What is not plain is refused at once, or read as it comes.
+        length = _length.fullmatch(framing[0]) if len(framing) == 1 else None
         if length is None or int(length.group(1)) > MAX_AWAITED_BODY:
             return 0
         if _expect.search(head) and not self.has_unread_answer():  # else writing may take long
