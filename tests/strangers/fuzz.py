@@ -1,6 +1,6 @@
 """Raw HTTP that a program has made up, sent to ``fate-ext serve`` and to a server as FATE Flow's. For long::
 
-    make fuzz SECONDS=600
+    make fuzz FUZZ_SECONDS=600
 
 No answer may be an error of the server's, none may be missing for long, and threads and memory must not grow.
 """
@@ -25,7 +25,8 @@ from tests.support.wire import target
 CLIENTS = 6
 EVIL = [
     'a; name="' + 60 * "\\", "a" + 3000 * " " + "b", "", " ", "\xff\xfe", "-1", "1e9", "99999999999999999999", "\t",
-    ";", ",,,,", "a,b;q=,c;q=9", '"', "=?utf-8?b?/w==?=", "%00", "chunked", "http://[", "*", "a" * 5000, "\x00", "a\x0bb"]
+    ";", ",,,,", "a,b;q=,c;q=9", '"', "=?utf-8?b?/w==?=", "%00", "chunked", "http://[", "*",
+    "a" * 5000, "\x00", "a\x0bb"]
 NAMES = [
     "Accept", "Accept-Language", "Accept-Encoding", "Content-Type", "Content-Disposition", "Cookie", "If-None-Match",
     "If-Range", "Range", "Authorization", "Origin", "Host", "Connection", "Expect", "X-Forwarded-For",
