@@ -10,7 +10,7 @@ from typing import Dict, Tuple
 
 # No header that has a meaning for us is longer.
 MAX_LENGTH = 4096
-_parameter = re.compile(r';[ \t]*([^\s;="]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^;"]*))')
+_parameter = re.compile(r';[ \t]*([^\s;="]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^;"]*))[ \t]*(?=;|\Z)')
 _escaped = re.compile(r"\\(.)")
 
 
