@@ -5,6 +5,8 @@ VENV ?= .venv
 # An optional pip constraints file. It counts when the environment is made: use one VENV per file.
 CONSTRAINTS ?=
 PYTEST_ARGS ?=
+# Of each server
+FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fuzz lint bench docs openapi clean
@@ -29,6 +31,9 @@ lint: $(VENV)/.installed-lint   ## ruff and mypy
 
 openapi: $(VENV)/.installed-test   ## write the OpenAPI document anew, after a change of schemas or operations
 	$(VENV)/bin/python docs/make_openapi.py
+
+fuzz: $(VENV)/.installed-test   ## send made-up HTTP to both servers, e.g. make fuzz FUZZ_SECONDS=60
+	$(VENV)/bin/python -m tests.strangers.fuzz --seconds $(FUZZ_SECONDS)
 
 bench: $(VENV)/.installed-test   ## run every benchmark
 	@set -e; for bench in $(sort $(wildcard benchmarks/bench_*.py)); do \

@@ -345,6 +345,16 @@ class Misdirected(ExtError):
     status, code = 421, 42101
 
 
+class LengthRequired(ExtError):
+    """The body of an unsigned request comes in chunks, with no Content-Length.
+
+    Cure: send it with its length, as browsers and FATE's clients do
+    Seen: administration, console
+    """
+
+    status, code = 411, 41100
+
+
 class UploadTooLarge(ExtError):
     """More bytes or more IDs than the settings allow.
 

@@ -3,24 +3,24 @@ import logging
 import threading
 from typing import Any, List
 
-from cheroot import wsgi
-
 from fate_ext_plugin.apps import TIMEOUT_SECONDS, create_app
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.fence import RedactTokens
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
+from fate_ext_plugin.serving import connections
 from fate_ext_plugin.settings import Settings
 from fate_ext_plugin.stop_signals import StopSignals
 
 logger = logging.getLogger(__name__)
 # Threads beside those that held queries occupy.
 WORK_THREADS = 16
-# Of the request line and headers, which cheroot would otherwise read without end; requestBody fits in, percent-encoded.
-MAX_HEADER_BYTES = 1 << 18
+# After a signal: until requests that go on are cut off, and until the process ends whatever it waits for. Docker kills
+# after 10 s.
+REQUESTS_SECONDS, END_SECONDS = 5.0, 9.0
 
 
-class Server(wsgi.Server):
+class Server(connections.Server):
     """Logs what goes wrong, without tokens."""
 
     # Seconds until it sees that it is to stop. Cheroot's own half second is felt at each restart.
@@ -32,11 +32,10 @@ class Server(wsgi.Server):
 
 def make_server(settings: Settings, app: Any) -> Server:
     """Not listening yet."""
-    server = Server(
+    # None: a stop waits for every request; serve() cuts those that go on.
+    return Server(
         (settings.listen.host, settings.listen.port), app, numthreads=settings.max_held_queries + WORK_THREADS,
-        timeout=TIMEOUT_SECONDS, request_queue_size=128)
-    server.max_request_header_size = MAX_HEADER_BYTES
-    return server
+        timeout=TIMEOUT_SECONDS, request_queue_size=128, shutdown_timeout=None)
 
 
 def serve(settings: Settings) -> None:
@@ -47,7 +46,7 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactTokens())
-    signals = StopSignals()
+    signals = StopSignals(END_SECONDS)
     plugin = Plugin(settings, Standalone(settings))
     server = make_server(settings, create_app(plugin.manager()))
     listen = settings.listen
@@ -65,8 +64,12 @@ def serve(settings: Settings) -> None:
             raise failures[0]
         logger.info("stopping")
     finally:
+        cut = threading.Timer(REQUESTS_SECONDS, server.cut)
+        cut.daemon = True
+        cut.start()
         plugin.stop()
         server.stop()
+        cut.cancel()
 
 
 def _serve(server: Server, signals: StopSignals, failures: List[BaseException]) -> None:

@@ -5,9 +5,12 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterator, List, NoReturn, Optional, Tuple
 
 from flask import Blueprint, Flask, Request, Response, g, jsonify, request
+from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
 
 from fate_ext_plugin.admin import ADMIN_PREFIX
+from fate_ext_plugin.apps.request_body import body_of, finish_body
 from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath, NotMounted
 from fate_ext_plugin.fence import TOKEN_ARGUMENT, Address, Fence
 
@@ -35,8 +38,8 @@ class Door:
         self.manager = Blueprint("fate_ext", __name__, url_prefix=PREFIX)
         self._fence = fence
         self.manager.register_error_handler(Exception, answer_error)
-        for rule in ("/", "/<path:path>"):
-            self.manager.add_url_rule(rule, "unknown", self._unknown, methods=METHODS)
+        self.manager.after_request(finish_body)
+        take_everything(self.manager, "unknown", self._unknown)
         if measure is not None:
             self._measure(measure)
 
@@ -54,6 +57,7 @@ class Door:
             forwarded = [joined] if joined else []
             if token:
                 self._fence.check(service, peer, forwarded, current.args.getlist(TOKEN_ARGUMENT))
+                body_of(current).trust()
             else:
                 self._fence.check_probe(service, peer, forwarded)
             if current.method not in methods:
@@ -109,6 +113,8 @@ class Door:
         self.manager.after_request(end)
 
     def _unknown(self, path: str = "") -> NoReturn:
+        if current_request().method not in METHODS:
+            raise MethodNotAllowed(f"{current_request().method} is allowed nowhere here.")
         raise NoSuchPath("There is no such service. This is fate_ext_plugin.")
 
 
@@ -142,9 +148,22 @@ def refusing_door(reason: str) -> Blueprint:
 
     def refuse(path: str = "") -> Tuple[Response, int]:
         return jsonify(code=NotMounted.code, message=reason), NotMounted.status
-    for rule in ("/", "/<path:path>"):
-        manager.add_url_rule(rule, "refuse", refuse, methods=METHODS)
+    manager.after_request(finish_body)
+    take_everything(manager, "refuse", refuse)
     return manager
+
+
+def take_everything(manager: Blueprint, endpoint: str, view: Callable[..., Any]) -> None:
+    """Let ``view`` answer what no other rule under the prefix fits, whichever method it has: FATE Flow's app would
+    answer TRACE, for one, with HTTP 200."""
+    manager.add_url_rule("/", endpoint, view, methods=METHODS)
+
+    def add_rules(state: BlueprintSetupState) -> None:
+        for rule in ("", "/", "/<path:path>"):
+            # Flask's own add_url_rule() can't leave out the methods, which means: all of them.
+            state.app.url_map.add(Rule(f"{PREFIX}{rule}", endpoint=f"{manager.name}.{endpoint}"))
+
+    manager.record(add_rules)
 
 
 def answer_error(error: Exception) -> Tuple[Response, int]:
@@ -152,7 +171,6 @@ def answer_error(error: Exception) -> Tuple[Response, int]:
 
     ApiReader dies of a missing ``data`` at once, where it would poll on for hours otherwise (contract section 2).
     """
-    drain_body()
     if isinstance(error, ExtError):
         return _answer(error.status, error.code, error.message)
     if isinstance(error, HTTPException):
@@ -167,16 +185,6 @@ def _answer(status: int, code: int, message: str) -> Tuple[Response, int]:
     if f"{request.path}/".startswith(f"{ADMIN_PREFIX}/"):
         return jsonify(retcode=RETCODES.get(status, 100), retmsg=message, code=code), status
     return jsonify(code=code, message=message), status
-
-
-def drain_body() -> None:
-    """Read what the client still sends, to the end: closing on it would lose our answer on its side, and cheroot would
-    read the rest of it into memory."""
-    try:
-        while request.stream.read(1 << 16):
-            pass
-    except (OSError, ValueError, HTTPException):
-        pass  # the client is gone; there is nobody to answer
 
 
 def create_app(manager: Blueprint) -> Flask:

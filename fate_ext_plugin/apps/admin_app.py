@@ -18,6 +18,7 @@ from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.admin.operation import Call, Operation
 from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.authentication_app import read_body
+from fate_ext_plugin.apps.headers import parse_parameters
 from fate_ext_plugin.auth.client import ADMIN_CHECK
 from fate_ext_plugin.auth.clients import Client
 from fate_ext_plugin.auth.scheme import ClientRequest
@@ -85,7 +86,7 @@ class _Entrance:
             ADMIN_CHECK, False, None, f"{request.method} {request.path}", address, reason)
 
     def _said(self, operation: Operation, body: bytes) -> Any:
-        if body and request.mimetype != "application/json":
+        if body and parse_parameters(request.headers.get("Content-Type", ""))[0] != "application/json":
             raise UnsupportedBody("Send the body as application/json.")
         if request.method != "GET":
             if set(request.args) - {METHOD_ARGUMENT}:

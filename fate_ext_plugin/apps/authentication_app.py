@@ -9,10 +9,10 @@ from typing import Any, Callable, Mapping
 from flask import Response
 
 from fate_ext_plugin.apps import Door, current_request
-from fate_ext_plugin.apps.upload_body import read_chunks
+from fate_ext_plugin.apps.request_body import body_of
 from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.authentication import Authentication
-from fate_ext_plugin.errors import AUTHENTICATION_ERROR, RequestTooLarge, Unauthenticated
+from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Unauthenticated
 from fate_ext_plugin.schema.authentication import MAX_BODY_BYTES, load_client_request, load_site_request
 
 SUCCESS = {"code": 0, "msg": "success", "message": "success"}
@@ -79,9 +79,4 @@ def _answer(content: Mapping[str, Any]) -> Response:
 
 def read_body(most: int = MAX_BODY_BYTES) -> bytes:
     """:raises RequestTooLarge: it has over ``most`` bytes."""
-    body = b""
-    for chunk in read_chunks(current_request()):
-        body += chunk
-        if len(body) > most:
-            raise RequestTooLarge(f"The body has more than {most // 2**20} MiB.")
-    return body
+    return body_of(current_request()).read(most)

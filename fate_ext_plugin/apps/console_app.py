@@ -5,20 +5,21 @@ FATE Flow's app would answer an error with HTTP 200 and JSON, so all of them bec
 import logging
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from fate_ext_plugin.admin.desk import Desk
-from fate_ext_plugin.apps import Door, drain_body
+from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.authentication_app import read_body
+from fate_ext_plugin.apps.headers import cookies, parse_parameters, preferences
 from fate_ext_plugin.auth.client import ADMIN_CHECK
 from fate_ext_plugin.auth.clients import Client
 from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.console.assets import ASSETS
 from fate_ext_plugin.console.form import Form
-from fate_ext_plugin.console.language import ENGLISH, LANGUAGES, Language, language_of
+from fate_ext_plugin.console.language import ENGLISH, LANGUAGES, Language, language_of, preferred_language
 from fate_ext_plugin.console.pages import ROUTES, SECTIONS, Action, Page
 from fate_ext_plugin.console.render import rendered
 from fate_ext_plugin.console.session import COOKIE, Notice, Session, Sessions
@@ -105,9 +106,9 @@ class Console:
 
     def _browser(self, address: Address) -> Browser:
         language = (
-            language_of(request.args.get("lang")) or language_of(request.cookies.get(LANGUAGE_COOKIE))
-            or language_of(request.accept_languages.best_match([known.short for known in LANGUAGES])) or ENGLISH)
-        cookie = request.cookies.get(COOKIE, "")
+            language_of(request.args.get("lang")) or language_of(_cookies().get(LANGUAGE_COOKIE))
+            or preferred_language(preferences(request.headers.get("Accept-Language", ""))) or ENGLISH)
+        cookie = _cookies().get(COOKIE, "")
         if not self._sessions.is_ours(cookie):
             return Browser(address, language, self._sessions.new_cookie())
         session = self._sessions.find(cookie, touch=POLL_HEADER not in request.headers)
@@ -151,7 +152,7 @@ class Console:
     def _form(self, browser: Browser) -> Mapping[str, List[str]]:
         """:raises StaleForm: it does not come from a page that this browser got from us."""
         body = read_body(MAX_FORM_BYTES)
-        if request.mimetype != FORM:
+        if parse_parameters(request.headers.get("Content-Type", ""))[0] != FORM:
             raise UnsupportedBody(f"Send the form as {FORM}.")
         typed = _fields(body)
         token = typed.pop("form_token", [""])
@@ -165,7 +166,7 @@ class Console:
         site = request.headers.get("Sec-Fetch-Site")
         if site is not None:
             return site == "same-origin"
-        return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+        return request.headers.get("Origin", "") in (f"http://{request.host}", f"https://{request.host}")
 
     def _note(
         self, browser: Browser, allowed: bool, reason: str, noted: Optional[Mapping[str, Any]] = None
@@ -178,7 +179,7 @@ class Console:
     def _stranger(self, browser: Browser, path: str) -> Response:
         if POLL_HEADER in request.headers or request.method == "POST":
             return self._sign_in_page(browser, Form(), 401, ended=True)
-        if not request.cookies and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        if not _cookies() and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
             # Behind a link of another site a browser leaves out the cookie that it has, and would lose with a new one.
             return _html(rendered("again", t=browser.language, here=_here()))
         return _to(url("sign-in", next=_known(path)))
@@ -201,7 +202,7 @@ class Console:
         following = _known(f"/{request.args.get('next', '')}")
         response = _html(rendered(
             "sign_in", **self._frame(browser), form=form, ended=ended, here=url("sign-in", next=following)), status)
-        if request.cookies.get(COOKIE) != browser.cookie:
+        if _cookies().get(COOKIE) != browser.cookie:
             self._set_cookie(response, browser.cookie)
         return response
 
@@ -242,7 +243,8 @@ class Console:
         self, browser: Browser, page: Page, visit: Visit, form: Form, outcome: Any, status: int
     ) -> Response:
         notice = None
-        if browser.session and POLL_HEADER not in request.headers:
+        # A HEAD, as of a link checker, shows nothing: a secret in the notice is still to be seen.
+        if browser.session and POLL_HEADER not in request.headers and request.method != "HEAD":
             notice = browser.session.take(visit.asked("note"))
         context = page.show(visit, form, outcome)
         asked = context.get("asked")
@@ -259,7 +261,6 @@ class Console:
                 "query": request.args.to_dict(flat=False)}
 
     def _error(self, error: Exception, browser: Optional[Browser]) -> Response:
-        drain_body()
         if isinstance(error, HTTPException):
             status, message = error.code or 500, f"{error.name}: {error.description}"
         elif isinstance(error, ExtError):
@@ -302,6 +303,10 @@ def _known(path: str) -> str:
     return path[1:] if isinstance(route, Page) else ""
 
 
+def _cookies() -> Dict[str, str]:
+    return cookies(request.headers.get("Cookie", ""))
+
+
 def _here() -> str:
     """The page that is asked for, as a path of ours."""
     return url(request.path[len(CONSOLE) + 1:], request.args.to_dict(flat=False), lang=None, note=None)
@@ -330,5 +335,6 @@ def _asset(name: str) -> Response:
     named = request.args.get("v") == asset.version
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if named else "no-cache"
     response.set_etag(asset.version)
-    response.make_conditional(request)
+    if f'"{asset.version}"' in request.headers.get("If-None-Match", ""):
+        response.status_code, response.response = 304, []
     return response

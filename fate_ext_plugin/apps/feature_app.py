@@ -8,7 +8,9 @@ from flask import Response, jsonify, request, stream_with_context
 from werkzeug.datastructures import MultiDict
 
 from fate_ext_plugin.apps import Door, held
-from fate_ext_plugin.apps.upload_body import open_document, read_chunks, request_body_of
+from fate_ext_plugin.apps.headers import preferences
+from fate_ext_plugin.apps.request_body import body_of
+from fate_ext_plugin.apps.upload_body import open_document, request_body_of
 from fate_ext_plugin.errors import DatabaseUnavailable, HttpVersionTooOld, InvalidRequestBody, JobCanceled, UnknownJob
 from fate_ext_plugin.feature import job as states
 from fate_ext_plugin.feature.job import Job
@@ -58,7 +60,7 @@ def add_feature_services(
             return _redirect(result)
         response = Response(mimetype="text/csv")
         blocks = _blocks(result)
-        if gzip and request.accept_encodings["gzip"] > 0:
+        if gzip and _accepts_gzip(request.headers.get("Accept-Encoding", "")):
             blocks = _compressed(blocks)
             response.headers["Content-Encoding"] = "gzip"
             response.headers["Vary"] = "Accept-Encoding"
@@ -79,7 +81,7 @@ def add_feature_services(
 def _body_text() -> str:
     """The body, or as much of it as shows that it is too long."""
     body = b""
-    for chunk in read_chunks(request):
+    for chunk in body_of(request).chunks():
         body += chunk
         if len(body) > 4 * MAX_REQUEST_BODY:
             break
@@ -178,6 +180,11 @@ def _compressed(blocks: Iterator[bytes]) -> Iterator[bytes]:
         if compressed:
             yield compressed
     yield compressor.flush()
+
+
+def _accepts_gzip(header: str) -> bool:
+    weights = preferences(header)
+    return weights.get("gzip", weights.get("*", 0)) > 0
 
 
 def _require_chunks() -> None:

@@ -5,11 +5,11 @@ from typing import Iterator, Mapping, Tuple
 
 from flask import Request
 from werkzeug.datastructures import MultiDict
-from werkzeug.http import parse_options_header
 
+from fate_ext_plugin.apps.headers import parse_parameters
+from fate_ext_plugin.apps.request_body import body_of
 from fate_ext_plugin.errors import IncompleteUpload, InvalidRequestBody, UnsupportedBody
 
-CHUNK_BYTES = 1 << 18
 BARE_TYPES = ("", "application/octet-stream", "text/plain", "text/csv")
 # Of all that is not the file: what is held in memory.
 MAX_FORM_BYTES = 1 << 20
@@ -20,40 +20,17 @@ MAX_PART_HEADERS = 16
 _document = re.compile(rb"\A(?:\r\n)?--([^\r\n]{1,70})\r\ncontent-", re.IGNORECASE)
 
 
-def read_chunks(request: Request) -> Iterator[bytes]:
-    """The raw body.
-
-    :raises IncompleteUpload: the client went away before all of it arrived.
-    """
-    received, length = 0, request.content_length
-    # Werkzeug's stream keeps to the length and so do we; making one for each request takes longer than to read it.
-    source = request.stream if length is None else request.environ["wsgi.input"]
-    while length is None or received < length:
-        # No more than there is: making a large buffer for each small body takes time.
-        size = CHUNK_BYTES if length is None else min(CHUNK_BYTES, length - received)
-        try:
-            chunk = source.read(size)
-        except Exception as error:  # each server and werkzeug version has its own for a client that is gone
-            raise IncompleteUpload(f"The upload broke off after {received} bytes: {type(error).__name__}.") from None
-        if not chunk:
-            break
-        received += len(chunk)
-        yield chunk
-    if length is not None and received < length:
-        raise IncompleteUpload(f"The upload broke off: {received} of {length} bytes arrived.")
-
-
 def open_document(request: Request) -> Tuple[MultiDict, Iterator[bytes]]:
     """Form fields in front of the file, and the file's bytes as they stream in.
 
     :raises UnsupportedBody: none of the three forms.
     """
-    content_type, options = parse_options_header(request.headers.get("Content-Type", ""))
-    content_type = content_type.lower()
-    chunks = read_chunks(request)
+    header = request.headers.get("Content-Type", "")
+    content_type, options = parse_parameters(header)
+    chunks = body_of(request).chunks()
     if content_type == "multipart/form-data":
         boundary = options.get("boundary", "").encode("utf-8")
-    elif content_type in BARE_TYPES:
+    elif content_type in BARE_TYPES and (content_type or not header):
         first = _at_least(chunks, 256)
         chunks = _prepended(first, chunks)
         match = _document.match(first)
@@ -62,7 +39,7 @@ def open_document(request: Request) -> Tuple[MultiDict, Iterator[bytes]]:
         boundary = match.group(1)
     else:
         raise UnsupportedBody(
-            f"Content-Type {content_type[:80]!r} is no upload; send multipart/form-data with one part named file, or "
+            f"Content-Type {header[:80]!r} is no upload; send multipart/form-data with one part named file, or "
             "the IDs as application/octet-stream.")
     if not boundary:
         raise InvalidRequestBody("Content-Type multipart/form-data names no boundary.")
@@ -171,7 +148,7 @@ class _Parts:
                 return parameters
             header, _, value = line.partition(":")
             if header.lower() == "content-disposition":
-                parameters = parse_options_header(value.strip())[1]
+                parameters = parse_parameters(value)[1]
         raise _broken()
 
     def _line(self) -> bytes:

@@ -1,7 +1,7 @@
 """The console's languages: one JSON file each, from keys to texts."""
 import json
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 FOLDER = Path(__file__).parent / "languages"
 
@@ -29,3 +29,11 @@ LANGUAGES: List[Language] = [ENGLISH, CHINESE]
 
 def language_of(short: Optional[str]) -> Optional[Language]:
     return next((language for language in LANGUAGES if language.short == short), None)
+
+
+def preferred_language(weights: Mapping[str, float]) -> Optional[Language]:
+    """:param weights: of languages such as ``zh-cn``, as a browser prefers them; None where it knows none of ours."""
+    of_ours = {language: max((weight for name, weight in weights.items() if name.partition("-")[0] == language.short),
+                             default=0.0) for language in LANGUAGES}
+    best = max(LANGUAGES, key=lambda language: of_ours[language])
+    return best if of_ours[best] > 0 else None

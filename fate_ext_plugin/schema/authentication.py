@@ -6,6 +6,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from fate_ext_plugin.errors import InvalidRequestBody
 from fate_ext_plugin.schema.feature import no_duplicates
+from fate_ext_plugin.schema.json_text import parse_json
 
 MAX_BODY_BYTES = 32 * 2**20
 
@@ -16,8 +17,8 @@ class Headers(fields.Field):
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Mapping[str, Any]:
         if isinstance(value, str):
             try:
-                value = json.loads(value, object_pairs_hook=no_duplicates)
-            except (ValueError, RecursionError):
+                value = parse_json(DECODER.decode, value, "headers")
+            except InvalidRequestBody:
                 raise ValidationError("Must be an object, or JSON text of one.") from None
         if not isinstance(value, dict):
             raise ValidationError("Must be an object, or JSON text of one.")
@@ -85,11 +86,10 @@ def load_site_request(text: bytes) -> Dict[str, Any]:
 def parse(text: bytes) -> Dict[str, Any]:
     """:raises InvalidRequestBody: no JSON object."""
     try:
-        value = DECODER.decode(text.decode("utf-8"))
-    except RecursionError:
-        raise InvalidRequestBody("The body is nested too deeply.") from None
-    except ValueError as error:
+        decoded = text.decode("utf-8")
+    except UnicodeDecodeError as error:
         raise InvalidRequestBody(f"The body is not valid JSON: {error}.") from None
+    value = parse_json(DECODER.decode, decoded, "The body")
     if not isinstance(value, dict):
         raise InvalidRequestBody("The body must be a JSON object.")
     return value

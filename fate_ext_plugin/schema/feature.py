@@ -1,10 +1,12 @@
 """Requests and answers of upload, query and download (contract section 1)."""
 import json
+from functools import partial
 from typing import Any, Dict, List, Mapping, Tuple, Type
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from fate_ext_plugin.errors import InvalidRequestBody
+from fate_ext_plugin.schema.json_text import parse_json
 
 MAX_REQUEST_BODY = 16_000
 
@@ -92,12 +94,7 @@ def load_json(schema: Type[Schema], text: str, what: str) -> Mapping[str, Any]:
     """
     if len(text) > MAX_REQUEST_BODY:
         raise InvalidRequestBody(f"{what} is longer than {MAX_REQUEST_BODY} characters.")
-    try:
-        value = json.loads(text, object_pairs_hook=no_duplicates, parse_constant=_no_constant)
-    except RecursionError:
-        raise InvalidRequestBody(f"{what} is nested too deeply.") from None
-    except ValueError as error:
-        raise InvalidRequestBody(f"{what} is not valid JSON: {error}.") from None
+    value = parse_json(partial(json.loads, object_pairs_hook=no_duplicates, parse_constant=_no_constant), text, what)
     if not isinstance(value, dict):
         raise InvalidRequestBody(f"{what} must be a JSON object, such as {{\"view\": \"credit\"}}.")
     for key, inner in value.items():

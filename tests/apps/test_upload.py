@@ -482,7 +482,7 @@ def test_a_body_that_breaks_off(site: Site, sent: Any) -> None:
 def test_a_client_that_vanishes(site: Site) -> None:
     with leaves_nothing(site):
         with socket.create_connection(("127.0.0.1", site.port)) as connection:
-            head = upload_head(site, "Content-Length: 1000000", "Content-Type: text/plain")
+            head = upload_head(site, "Content-Length: 2000000", "Content-Type: text/plain")
             connection.sendall(head + b"u1\n" * 100_000)
             wait_until(lambda: any(name.startswith("incoming/") for name in uploaded_files(site)))
         wait_until(lambda: not any(name.startswith("incoming/") for name in uploaded_files(site)))

@@ -187,6 +187,7 @@ def test_a_secret_is_shown_once_and_only_to_who_made_it(site: ConsoleSite, admin
     response = admin.post("clients", app_key="once", name="Once", role="viewer")
     location = response.headers["Location"].partition("/console/")[2]
     assert not Seen(viewer.get(location)).all("input", id="new-secret"), "another session's word tells nothing"
+    assert admin.http.head(f"{site.url_of_console}/{location}", timeout=20).status_code == 200  # which shows nothing
     secret = Seen(admin.get(location)).all("input", id="new-secret")[0]["value"]
     Browser(site).sign_in("once", secret)
     for path in (location, *PAGES):

@@ -24,6 +24,9 @@ from tests.support import programs
 
 # How long a test waits for what must come: only a fault takes so long, however busy the machine is.
 PATIENCE_SECONDS = 120.0
+# A server that stops is not cut short, however busy the machine is.
+UNHURRIED = {"fate_ext_plugin.server.REQUESTS_SECONDS": PATIENCE_SECONDS,
+             "fate_ext_plugin.server.END_SECONDS": PATIENCE_SECONDS}
 # Below those that the kernel gives away by itself.
 PORTS = range(10_000, 30_000)
 ALL = [*FEATURE_SERVICES, "client_authentication", "site_authentication", "signature", "permission", "metrics"]
@@ -105,17 +108,18 @@ class Site:
 
     def launch(self) -> subprocess.Popen:
         """Like :meth:`start`, without waiting until it answers."""
-        module = self.module or ("tests.support.impatient" if self.constants or self.clock else "fate_ext_plugin.cli")
+        module = self.module or "tests.support.impatient"
+        constants = {**({} if self.module else UNHURRIED), **self.constants}
         with open(self.log, "ab") as log:
             self.process = programs.start(
                 [sys.executable, "-m", module, "serve", "--conf", str(self.conf)], stdout=log, stderr=log,
-                start_new_session=True, env=self.environment())
+                start_new_session=True, env={**self.environment(), "FATE_EXT_TEST_CONSTANTS": json.dumps(constants)})
         return self.process
 
     def environment(self) -> Dict[str, str]:
         path = os.pathsep.join([*map(str, self.pythonpath), os.environ.get("PYTHONPATH", "")])
         return dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=path, FATE_EXT_TEST_SITE=str(self.folder),
-                    FATE_EXT_TEST_CONSTANTS=json.dumps(self.constants), FATE_EXT_TEST_CLOCK=str(self.clock or ""))
+                    FATE_EXT_TEST_CLOCK=str(self.clock or ""))
 
     def set_clock(self, seconds: float) -> None:
         """Let the server's clock be wrong by so much; needs a :attr:`clock` from the start on."""
