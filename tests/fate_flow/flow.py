@@ -218,6 +218,15 @@ class Flow:
                                     "SIGNATURE": base64.b64encode(digest).decode()})
         return request
 
+    def site_headers(self, party: int, body: Any) -> Dict[str, str]:
+        """The headers of a site's request with this body, signed by this server's site hook as its task workers do."""
+        code = ("import json, sys; from fate_flow.hook import HookManager; from fate_flow.settings import PARTY_ID; "
+                "from fate_flow.hook.common.parameters import SignatureParameters; HookManager.init(); print("
+                "HookManager.site_signature(SignatureParameters(PARTY_ID, json.loads(sys.argv[1]))).site_signature)")
+        output = subprocess.run([self.installation.python, "-c", code, json.dumps(body)], check=True, text=True,
+                                stdout=subprocess.PIPE, env=self.environment(), cwd=self.folder).stdout
+        return {"SRC-PARTY-ID": str(party), "SITE-SIGNATURE": output.splitlines()[-1]}
+
     def call(self, path: str, body: Optional[Dict[str, Any]] = None, **options: Any) -> Any:
         """A call that must succeed; returns the answer."""
         answer = self.post(path, body, **options).json()

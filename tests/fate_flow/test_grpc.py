@@ -48,27 +48,21 @@ def send(flow: Flow, *packets: Dict[str, Any]) -> List[Dict[str, Any]]:
     return [json.loads(line[len("ANSWER "):]) for line in output.splitlines() if line.startswith("ANSWER ")]
 
 
-def sign(flow: Flow, body: Any) -> Dict[str, str]:
-    """The headers of a request of the server's own site, as its task workers sign it."""
-    code = ("import json, sys; from fate_ext_plugin.host import fate_flow_hooks; "
-            "print(fate_flow_hooks.signer().sign('', json.loads(sys.argv[1])))")
-    output = subprocess.run(
-        [flow.installation.python, "-c", code, json.dumps(body)], check=True, stdout=subprocess.PIPE, text=True,
-        env=flow.environment(), cwd=flow.folder).stdout
-    return {"SRC-PARTY-ID": str(GUEST), "SITE-SIGNATURE": output.splitlines()[-1]}
+OUTSIDE = packet("/v1/version/get", job_id="../../../elsewhere")  # FATE Flow makes a folder of this name for its logs
+MODEL = {"local": {"role": "host", "party_id": HOST}, "job_parameters": {"model_id": "none", "model_version": "1"}}
 
-
-# What a partner would like to reach, each path with what a refusal of the path must stop.
+NO_MODEL = "model local cache"
 ATTACKS = [
     packet("/v1/server/get"), packet("/v1/key/query", body={"party_id": str(GUEST)}), packet("/v1/job/list/job"),
     packet("/v1/forward/fateflow/do"), packet("/v1/operation/json_conf/load"), packet("/v1/ext/health", "GET"),
     packet("/v1/party/../server/get"), packet("//v1/server/get"), packet("/v1/party/%2e%2e/server/get"),
     packet("/v1/model/load/do/../../../server/get"), packet("v1/server/get"), packet("/v1/server/get?/v1/party/1"),
-    packet("/v1/version/get", job_id="../../../elsewhere"), packet("/v1/party/1/guest/9999/status/canceled", "GET"),
+    OUTSIDE, packet("/v1/party/1/guest/9999/status/canceled", "GET"),
 ]
 
 
 def make(make_flow: MakeFlow, features: Path, hooks: Dict[str, str]) -> Flow:
+    """A server with both switches on and these hook modules alone."""
     flow = make_flow(section_of(features, authentication={}), start=False,
                      conf={"party_id": GUEST, "authentication": AUTHENTICATION})
     content = flow.read_conf()
@@ -78,28 +72,175 @@ def make(make_flow: MakeFlow, features: Path, hooks: Dict[str, str]) -> Flow:
     return flow.start()
 
 
-def test_fate_flow_alone_answers_an_unsigned_packet_with_its_secrets(make_flow: MakeFlow, features: Path) -> None:
-    """The attack: over HTTP the request is refused, through gRPC FATE Flow signs it itself."""
+@pytest.fixture(scope="module")
+def fate_alone(make_flow: MakeFlow, features: Path) -> Flow:
+    """With FATE's own hooks: the attacks succeed here. Party 10000 signs with this server's key, as below."""
     flow = make(make_flow, features, BUILT_IN)
-    assert retcode(requests.post(f"{flow.url}/v1/server/get", json={}, timeout=30)) == UNAUTHENTICATED
-    stolen, jobs = send(flow, packet("/v1/server/get"), packet("/v1/job/list/job"))
+    key = flow.call("/key/query", {"party_id": GUEST})["data"]
+    flow.call("/key/public/save", {"party_id": HOST, "key": key})
+    return flow
+
+
+@pytest.fixture(scope="module")
+def guarded(make_flow: MakeFlow, features: Path, fate_alone: Flow, tmp_path_factory: pytest.TempPathFactory) -> Flow:
+    """With our hooks. Party 10000, in whose name the attacks are signed, has this server's key."""
+    flow = make(make_flow, features, HOOKS)
+    pem = tmp_path_factory.mktemp("keys") / "public.pem"
+    flow.fate_ext("key", "export", str(pem))
+    flow.fate_ext("key", "add", str(HOST), str(pem))
+    return flow
+
+
+# -- the attacks succeed against FATE Flow alone ---------------------------------------------------------------------
+
+
+def test_fate_flow_alone_answers_an_unsigned_packet_with_its_secrets(fate_alone: Flow) -> None:
+    """Over HTTP the request is refused; through gRPC, FATE Flow signs it itself."""
+    assert retcode(requests.post(f"{fate_alone.url}/v1/server/get", json={}, timeout=30)) == UNAUTHENTICATED
+    stolen, jobs, _ = send(fate_alone, packet("/v1/server/get"), packet("/v1/job/list/job"), OUTSIDE)
     assert stolen["data"]["AUTHENTICATION"]["client"]["http_secret_key"] == KEYS[1]
     assert jobs["retcode"] == 0
-    flow.stop()
+    assert (fate_alone.folder.parent / "elsewhere").exists()
+
+
+def test_fate_flow_alone_lets_a_partner_use_its_app_key_through_a_task(fate_alone: Flow) -> None:
+    assert save_key_through_a_task(fate_alone) == "the attacker's"
+
+
+def test_fate_flow_alone_lets_a_partner_read_its_files(fate_alone: Flow) -> None:
+    assert retcode(read_file(fate_alone)) == 0
+
+
+# -- and no longer where a module of ours is loaded ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hooks", [
-    HOOKS, {"extension": "fate_ext_plugin.mount", **BUILT_IN}, {**BUILT_IN, "permission": "fate_ext_plugin.hook.permission"},
-    {"client_authentication": HOOKS["client_authentication"],
-     "site_authentication": BUILT_IN["site_authentication"]},
-], ids=["our hooks", "mounted", "our permission hook", "our client hook"])
-def test_no_packet_reaches_another_path_than_partners_need(
+    {"extension": "fate_ext_plugin.mount", **BUILT_IN}, {**BUILT_IN, "permission": "fate_ext_plugin.hook.permission"},
+    {**BUILT_IN, "client_authentication": HOOKS["client_authentication"]},
+    {**BUILT_IN, "site_authentication": HOOKS["site_authentication"]},
+], ids=["mount", "permission", "client_authentication", "site_authentication"])
+def test_each_module_of_ours_keeps_packets_to_the_paths_that_partners_need(
     make_flow: MakeFlow, features: Path, hooks: Dict[str, str]
 ) -> None:
-    """Wherever any module of ours is loaded."""
     flow = make(make_flow, features, hooks)
     for attack, answer in zip(ATTACKS, send(flow, *ATTACKS)):
         assert set(answer) == {"retcode", "retmsg"} and answer["retcode"] == UNAUTHENTICATED, (attack, answer)
     assert not (flow.folder.parent / "elsewhere").exists()
     assert "refuses a gRPC packet of party 10000" in flow.log()
     flow.stop()
+
+
+def test_a_refused_packet_is_in_the_audit_trail(guarded: Flow) -> None:
+    send(guarded, packet("/v1/server/get"))
+    folder = guarded.folder / "fateflow" / "fate_ext" / "audit"
+    entry = wait_until(lambda: next((entry for entry in read(folder) if entry["reason"] == "gRPC path"), None))
+    assert (entry["check"], entry["allowed"], entry["who"]) == ("site", False, str(HOST))
+    assert entry["what"] == "POST /v1/server/get"
+
+
+def test_a_partner_can_no_longer_use_our_app_key_through_a_task(guarded: Flow) -> None:
+    assert save_key_through_a_task(guarded) is None
+
+
+def test_a_partner_can_no_longer_read_our_files(guarded: Flow) -> None:
+    assert retcode(read_file(guarded)) == UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("path", [*MODEL_PATHS, "/v1/model/load/do/"])
+def test_a_models_path_needs_the_signature_of_a_site(guarded: Flow, path: str) -> None:
+    """FATE Flow signed these for anybody. Neither a client's nor a site's signature: refused, on either way in."""
+    wrong = {"SRC-PARTY-ID": str(HOST), "SITE-SIGNATURE": "eA=="}
+    for headers in ({}, wrong):
+        answer = requests.post(f"{guarded.url}{path}", json=MODEL, headers=headers, timeout=30)
+        assert retcode(answer) == UNAUTHENTICATED
+        assert send(guarded, packet(path, body=MODEL, headers=headers))[0]["retcode"] == UNAUTHENTICATED
+    if path in MODEL_PATHS:
+        signed = guarded.site_headers(HOST, MODEL)
+        assert send(guarded, packet(path, body=MODEL, headers=signed))[0]["retcode"] != UNAUTHENTICATED
+
+
+def test_a_client_may_still_call_the_models_paths_with_its_own_signature(guarded: Flow) -> None:
+    assert NO_MODEL in guarded.post("/model/load/do", MODEL).json()["retmsg"]
+
+
+# -- what partners need works through gRPC ---------------------------------------------------------------------------
+
+
+class Sites(NamedTuple):
+    guest: Flow
+    host: Flow
+    forwarded: Dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def sites(
+    make_flow: MakeFlow, features: Path, guarded: Flow, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sites]:
+    """Two sites with both switches on that reach each other, and themselves, through gRPC only."""
+    if os.environ.get("FATE_FLOW_MYSQL") == "1":
+        pytest.skip("two servers on one MySQL would run each other's jobs")
+    section = section_of(features, authentication={})
+    guest, host = (make_flow(section, start=False) for _ in range(2))
+    router = grpc_router.GrpcRouter({str(GUEST): guest.grpc_port, str(HOST): host.grpc_port}).start()
+    proxy = {"name": "rollsite", "host": "127.0.0.1", "grpc_port": router.port}
+    for flow, party in ((guest, GUEST), (host, HOST)):
+        flow.keys = KEYS
+        flow.configure(section, {"party_id": party, "authentication": AUTHENTICATION, "hook_module": HOOKS,
+                                 "fateflow": {"proxy": proxy, "protocol": "grpc"}})
+    guest.start()
+    host.start(beside=guest)
+    keys = tmp_path_factory.mktemp("keys")
+    for here, there, party in ((guest, host, GUEST), (host, guest, HOST)):
+        here.fate_ext("key", "export", str(keys / f"{party}.pem"))
+        there.fate_ext("key", "add", str(party), str(keys / f"{party}.pem"))
+        here.upload_table("ids", ids_of(range(990, 1010)))
+    yield Sites(guest, host, router.forwarded)
+    router.stop()
+
+
+def test_a_two_party_job_runs_through_grpc(sites: Sites, installation: Installation) -> None:
+    job_id = sites.guest.submit(apart=True)
+    ended = sites.guest.wait(job_id)
+    if installation.api_reader_works:
+        assert ended == "success", sites.guest.report(job_id)
+        assert sites.host.output(job_id) == expected(range(990, 1010))
+    assert min(sites.forwarded.values()) > 10
+    for flow in sites[:2]:
+        assert "refuses a gRPC packet" not in flow.log()
+
+
+@pytest.mark.parametrize("action", ["load", "migrate"])
+def test_a_models_request_reaches_the_partners_code_through_grpc(sites: Sites, action: str) -> None:
+    """There is no such model; what says so stands behind the partner's authentication."""
+    roles = {"guest": [GUEST], "host": [HOST]}
+    answer = sites.guest.post(f"/model/{action}", {
+        "initiator": {"role": "guest", "party_id": GUEST}, "role": roles, "model_id": "none", "model_version": "1",
+        "job_parameters": {"model_id": "none", "model_version": "1", "federated_mode": "MULTIPLE"},
+        "migrate_initiator": {"role": "guest", "party_id": GUEST}, "execute_party": roles,
+        "migrate_role": {"guest": [99], "host": [100]}}).json()
+    for role, party in (("guest", GUEST), ("host", HOST)):
+        assert NO_MODEL in answer["data"]["detail"][role][str(party)]["retmsg"], answer
+
+
+# -- the attacks -----------------------------------------------------------------------------------------------------
+
+
+def save_key_through_a_task(flow: Flow) -> Optional[str]:
+    """A task's row names the server that runs it, a partner may write the row, and a request to stop the task is
+    forwarded there. This one goes to FATE Flow's own interface, to save a key of the attacker's; returns that key."""
+    flow.upload_table("ids", ids_of(range(3)))
+    job_id = flow.submit(alone=True)
+    flow.wait(job_id)
+    task = flow.call("/job/task/query", {"job_id": job_id, "component_name": "reader_0"})["data"][0]
+    path = f"/v1/party/{job_id}/reader_0/{task['f_task_id']}/{task['f_task_version']}/guest/{GUEST}"
+    row = {"run_ip": f"127.0.0.1:{flow.port}/v1/key/public/save?", "run_port": 1}
+    for action, body in (("update", row), ("stop/canceled", {"party_id": "666", "key": "the attacker's"})):
+        answer = requests.post(f"{flow.url}{path}/{action}", json=body, headers=flow.site_headers(HOST, body), timeout=60)
+        assert retcode(answer) == 0, answer.text
+    key: Optional[str] = flow.call("/key/query", {"party_id": "666"}).get("data")
+    return key
+
+
+def read_file(flow: Flow) -> requests.Response:
+    body = {"config_path": str(flow.installation.base / "fateflow" / "conf" / "component_registry.json")}
+    return requests.post(f"{flow.url}/v1/operation/json_conf/load", json=body, headers=flow.site_headers(HOST, body), timeout=30)

@@ -1,4 +1,4 @@
-"""What stands between two sites that talk gRPC, as FATE's rollsite does: it forwards packets by the receiver's party."""
+"""Stands between two sites that talk gRPC, as FATE's rollsite does: it forwards packets by the receiver's party."""
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict
 
