@@ -163,6 +163,30 @@ def test_a_client_may_still_call_the_models_paths_with_its_own_signature(guarded
     assert NO_MODEL in guarded.post("/model/load/do", MODEL).json()["retmsg"]
 
 
+def test_where_grpc_cannot_be_restricted_every_request_is_refused(
+    make_flow: MakeFlow, features: Path, tmp_path: Path
+) -> None:
+    """Here a module that changes FATE Flow's gRPC service stands for a FATE Flow that we do not know."""
+    (tmp_path / "another_release.py").write_text(
+        "from fate_flow.utils import grpc_utils\ngrpc_utils.UnaryService.push = staticmethod(lambda *_: None)\n")
+    flow = make_flow(section_of(features, authentication={}), start=False, pythonpath=(tmp_path,), conf={
+        "party_id": GUEST, "authentication": AUTHENTICATION})
+    content = flow.read_conf()
+    content["hook_module"] = {"first": "another_release", "extension": "fate_ext_plugin.mount", **HOOKS}
+    flow.write_conf(content)
+    flow.keys = KEYS
+    flow.start()
+    says = "gRPC port can't be restricted"
+    for answer in (flow.post("/version/get"), ask_as_partner(flow, f"/v1/party/1/guest/{GUEST}/status/canceled", {})):
+        assert retcode(answer) == UNAUTHENTICATED and says in answer.json()["retmsg"]
+    assert says in flow.log()
+    ready = requests.get(f"{flow.url}/v1/ext/ready", timeout=30)
+    assert ready.status_code == 503
+    status, printed = flow.command("check", "--conf", str(flow.conf))
+    assert status == 1 and says in printed, printed
+    flow.stop()
+
+
 # -- what partners need works through gRPC ---------------------------------------------------------------------------
 
 
@@ -235,12 +259,16 @@ def save_key_through_a_task(flow: Flow) -> Optional[str]:
     path = f"/v1/party/{job_id}/reader_0/{task['f_task_id']}/{task['f_task_version']}/guest/{GUEST}"
     row = {"run_ip": f"127.0.0.1:{flow.port}/v1/key/public/save?", "run_port": 1}
     for action, body in (("update", row), ("stop/canceled", {"party_id": "666", "key": "the attacker's"})):
-        answer = requests.post(f"{flow.url}{path}/{action}", json=body, headers=flow.site_headers(HOST, body), timeout=60)
-        assert retcode(answer) == 0, answer.text
+        assert retcode(ask_as_partner(flow, f"{path}/{action}", body)) == 0
     key: Optional[str] = flow.call("/key/query", {"party_id": "666"}).get("data")
     return key
 
 
 def read_file(flow: Flow) -> requests.Response:
     body = {"config_path": str(flow.installation.base / "fateflow" / "conf" / "component_registry.json")}
-    return requests.post(f"{flow.url}/v1/operation/json_conf/load", json=body, headers=flow.site_headers(HOST, body), timeout=30)
+    return ask_as_partner(flow, "/v1/operation/json_conf/load", body)
+
+
+def ask_as_partner(flow: Flow, path: str, body: Any) -> requests.Response:
+    """Over HTTP, with a valid signature of party 10000."""
+    return requests.post(flow.url + path, json=body, headers=flow.site_headers(HOST, body), timeout=60)
