@@ -1,17 +1,19 @@
-"""Restricts what FATE Flow 1.9 to 1.11 does on behalf of its partners (contract section 3).
+"""Restricts what FATE Flow 1.9 to 1.11 does on behalf of others (contract section 3).
 
-FATE Flow forwards requests of partners in two places, both times with its own app key as the signer:
+FATE Flow forwards what others ask for in three places, and signs it with its own app key each time:
 
 - the gRPC server sends the path, method, headers and body of any packet to the server's own HTTP port;
-- ``task_request_proxy`` sends a request for a task to the address in the task's row, which a partner can write.
+- ``task_request_proxy`` sends a request for a task to the address in the task's row, which a partner can write;
+- ``/v1/forward/<role>/do`` sends a client's request to a registered server, which may be FATE Flow itself.
 
-Both get a sender that refuses what partners do not send (``partner_requests``) and never signs. Since nothing is signed
-for a partner any more, site authentication takes over the three paths of models that partners call.
+The first two get a sender that refuses what partners do not send (``partner_requests``), and none of the three signs
+any more. Since nothing is signed for a partner, site authentication takes over the three paths of models that partners
+call.
 """
 import inspect
 import re
 import sys
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Callable, Iterator, Mapping, Optional
 from urllib.parse import urlsplit
 
@@ -40,13 +42,16 @@ def guard_partner_requests(on_refusal: OnRefusal) -> None:
     :raises UnsupportedHost: FATE Flow's code is not the one known; nothing was changed.
     """
     try:
-        from fate_flow.utils import grpc_utils, requests_utils, task_utils
+        from fate_flow.utils import api_utils, grpc_utils, requests_utils, task_utils
 
         if grpc_utils.request is send_for_partner:
             return
         apps = sys.modules["fate_flow.apps"]
+        forward_page: Any = sys.modules["fate_flow.apps.proxy"]
         unknown = next(_unknown_parts(grpc_utils, task_utils, requests_utils, apps), None)
-    except (ImportError, AttributeError) as error:
+        if not unknown and not _uses(forward_page.forward_api.__code__, "request"):
+            unknown = "forward_api does not forward with request()"
+    except (ImportError, AttributeError, KeyError) as error:
         unknown = str(error)
     if unknown:
         raise UnsupportedHost(
@@ -55,6 +60,9 @@ def guard_partner_requests(on_refusal: OnRefusal) -> None:
     grpc_utils.UnaryService.unaryCall = staticmethod(
         _guarded(grpc_utils.UnaryService.unaryCall, grpc_utils.wrap_grpc_packet, on_refusal))
     grpc_utils.request = task_utils.request = send_for_partner
+    # request() of api_utils has other callers, whose requests must be signed: so a function of its own for this one.
+    forward_page.forward_api = FunctionType(
+        forward_page.forward_api.__code__, {**vars(api_utils), "request": send_unsigned})
     _authenticate_partners_of_models(apps)
     apps.app.before_request_funcs.setdefault(None, []).append(_refuse_operation_of_partners)
 
@@ -116,13 +124,22 @@ def send_for_partner(method: str, url: str, json: Any, headers: Optional[Mapping
     :return: the ``requests.Response``.
     :raises RefusedRequest: not a request that partners send.
     """
-    import requests
-
     parts = urlsplit(url)
     if not _ADDRESS.fullmatch(parts.netloc) or url != f"http://{parts.netloc}{parts.path}":
         raise RefusedRequest("Partners have no access to this URL.")
     require_partner_request(method, parts.path)
-    prepared = requests.Request(method, url, json=json, headers=partner_headers(headers or {})).prepare()
+    return send_unsigned(method, url, json, partner_headers(headers or {}))
+
+
+def send_unsigned(method: str, url: str, json: Any, headers: Mapping[str, Any]) -> Any:
+    """Send a request as FATE Flow's ``requests_utils.request`` does, but without the signature of its app key.
+
+    :return: the ``requests.Response``; a redirect is not followed.
+    """
+    import requests
+
+    spelled = {name.replace("_", "-").upper(): value for name, value in headers.items()}
+    prepared = requests.Request(method, url, json=json, headers=spelled).prepare()
     with requests.Session() as session:
         session.trust_env = False  # no proxy: FATE Flow's own request() takes none from the environment either
         return session.send(prepared, allow_redirects=False)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import pytest
 import requests
@@ -61,9 +61,9 @@ ATTACKS = [
 ]
 
 
-def make(make_flow: MakeFlow, features: Path, hooks: Dict[str, str]) -> Flow:
+def make(make_flow: MakeFlow, features: Path, hooks: Dict[str, str], pythonpath: Tuple[Path, ...] = ()) -> Flow:
     """A server with both switches on and these hook modules alone."""
-    flow = make_flow(section_of(features, authentication={}), start=False,
+    flow = make_flow(section_of(features, authentication={}), start=False, pythonpath=pythonpath,
                      conf={"party_id": GUEST, "authentication": AUTHENTICATION})
     content = flow.read_conf()
     content["hook_module"] = hooks
@@ -111,6 +111,11 @@ def test_fate_flow_alone_lets_a_partner_read_its_files(fate_alone: Flow) -> None
     assert retcode(read_file(fate_alone)) == 0
 
 
+def test_fate_flow_alone_lends_a_client_its_app_key(fate_alone: Flow) -> None:
+    """Whoever may call /v1/forward/ may call all. Here the role is FATE Flow itself."""
+    assert "AUTHENTICATION" in read_settings_through_forward(fate_alone)["data"]
+
+
 # -- and no longer where a module of ours is loaded ------------------------------------------------------------------
 
 
@@ -146,6 +151,10 @@ def test_a_partner_can_no_longer_read_our_files(guarded: Flow) -> None:
     assert retcode(read_file(guarded)) == UNAUTHENTICATED
 
 
+def test_a_client_bound_to_forward_can_no_longer_use_our_app_key(guarded: Flow) -> None:
+    assert read_settings_through_forward(guarded)["retcode"] == UNAUTHENTICATED
+
+
 @pytest.mark.parametrize("path", [*MODEL_PATHS, "/v1/model/load/do/"])
 def test_a_models_path_needs_the_signature_of_a_site(guarded: Flow, path: str) -> None:
     """FATE Flow signed these for anybody. Neither a client's nor a site's signature: refused, on either way in."""
@@ -169,13 +178,8 @@ def test_where_grpc_cannot_be_restricted_every_request_is_refused(
     """Here a module that changes FATE Flow's gRPC service stands for a FATE Flow that we do not know."""
     (tmp_path / "another_release.py").write_text(
         "from fate_flow.utils import grpc_utils\ngrpc_utils.UnaryService.push = staticmethod(lambda *_: None)\n")
-    flow = make_flow(section_of(features, authentication={}), start=False, pythonpath=(tmp_path,), conf={
-        "party_id": GUEST, "authentication": AUTHENTICATION})
-    content = flow.read_conf()
-    content["hook_module"] = {"first": "another_release", "extension": "fate_ext_plugin.mount", **HOOKS}
-    flow.write_conf(content)
-    flow.keys = KEYS
-    flow.start()
+    hooks = {**HOOKS, "client_authentication": f"another_release;{HOOKS['client_authentication']}"}
+    flow = make(make_flow, features, {"extension": "fate_ext_plugin.mount", **hooks}, (tmp_path,))
     says = "gRPC port can't be restricted"
     for answer in (flow.post("/version/get"), ask_as_partner(flow, f"/v1/party/1/guest/{GUEST}/status/canceled", {})):
         assert retcode(answer) == UNAUTHENTICATED and says in answer.json()["retmsg"]
@@ -267,6 +271,12 @@ def save_key_through_a_task(flow: Flow) -> Optional[str]:
 def read_file(flow: Flow) -> requests.Response:
     body = {"config_path": str(flow.installation.base / "fateflow" / "conf" / "component_registry.json")}
     return ask_as_partner(flow, "/v1/operation/json_conf/load", body)
+
+
+def read_settings_through_forward(flow: Flow) -> Dict[str, Any]:
+    endpoint = f"{flow.port}/v1/server/get"
+    header = {"ENDPOINT": endpoint, "endpoint": endpoint}
+    return dict(flow.post("/forward/fateflow/do", {"header": header, "body": {"a": 1}}).json())
 
 
 def ask_as_partner(flow: Flow, path: str, body: Any) -> requests.Response:

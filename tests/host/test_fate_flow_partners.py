@@ -35,6 +35,10 @@ class UnaryService:
 def wrap_grpc_packet(json_body, http_method, url, src_party_id, dst_party_id, job_id=None, headers=None):
     return json_body
 """,
+    "fate_flow.utils.api_utils": """
+from fate_flow.utils.requests_utils import request
+def forward_api(role, request_config): return request(method="POST", url="", json={}, headers={})
+""",
     "fate_flow.apps": """
 CLIENT_AUTHENTICATION = SITE_AUTHENTICATION = True
 def client_authentication_before_request(): return None
@@ -42,6 +46,7 @@ def site_authentication_before_request(): return None
 def authentication_before_request():
     return client_authentication_before_request() or site_authentication_before_request()
 """,
+    "fate_flow.apps.proxy": "from fate_flow.utils.api_utils import forward_api",
 }
 Install = Callable[..., Dict[str, ModuleType]]
 
@@ -86,6 +91,8 @@ def packet(method: str, path: str, job_id: str = "1") -> Any:
     {"requests_utils": ("def request", "def send")},
     {"task_utils": ("def task_request_proxy", "def proxy")},
     {"task_utils": ("return request(", "import requests; return requests.Request(")},
+    {"proxy": ("import forward_api", "import request")},
+    {"api_utils": ("return request(", "import requests; return requests.Request(")},
     {"apps": ("return client_authentication_before_request() or", "return")},
     {"apps": ("or site_authentication_before_request()", "")},
     {"apps": ("def authentication_before_request", "def authenticate")},
