@@ -437,6 +437,16 @@ class WorkerError(ExtError):
     status, code = 500, 50003
 
 
+class UnsupportedHost(ExtError):
+    """The plugin runs inside a FATE Flow whose code it does not know, so that it can't close what stands open there.
+
+    Cure: use a released FATE Flow 1.9, 1.10 or 1.11; the message says what differs
+    Seen: hooks refuse every request with the message; `/ready`
+    """
+
+    status, code = 500, 50004
+
+
 class HttpVersionTooOld(ExtError):
     """HTTP/1.0 can't tell a whole download from a broken one to a client that does not count bytes.
 

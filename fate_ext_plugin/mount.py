@@ -26,6 +26,7 @@ def mount() -> None:
     if "fate_flow.apps" not in sys.modules:
         return
     from fate_ext_plugin.errors import ExtError
+    from fate_ext_plugin.host import fate_flow_hooks
     from fate_ext_plugin.host import fate_flow_v1 as fate_flow
 
     app = fate_flow.flask_app()
@@ -33,7 +34,7 @@ def mount() -> None:
         return
     log = fate_flow.server_logger()
     _show_our_log(log)
-    fate_flow.check_scheduling_requests()
+    fate_flow_hooks.close_side_entrances()
     try:
         plugin = _mount(app, fate_flow)
     except Exception as error:

@@ -11,6 +11,7 @@ from fate_ext_plugin.cli.hooks import CLIENT, MOUNT, OURS, SITE, hook_lines, mod
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Forbidden, InvalidSettings, MethodNotAllowed, NoSuchPath
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.fence import TOKEN_ARGUMENT, Fence
+from fate_ext_plugin.harmless import harmless
 from fate_ext_plugin.registration import services_of
 from fate_ext_plugin.settings import ServiceConf, Settings, fate_base
 
@@ -43,6 +44,8 @@ def flow_tests(settings: Settings, conf: ServiceConf, named: Optional[str]) -> I
     lines = hook_lines(conf) if base else {}
     if base:
         yield "mounted", partial(mounted, flow, MOUNT in modules(lines))
+        if MOUNT in modules(lines):
+            yield "ready", partial(ready, flow)
     if answer.retcode != AUTHENTICATION_ERROR and (not base or MOUNT in modules(lines)):
         for name in services_of(settings):
             yield f"service {name}", partial(service, settings, flow, name)
@@ -112,6 +115,21 @@ def mounted(flow: Flow, meant: bool) -> str:
     if not meant:
         raise Doubtful("It is not, as hook_module does not name it.")
     raise InvalidSettings("It is not. Restart FATE Flow; look for fate_ext_plugin in fate_flow_stat.log.")
+
+
+def ready(flow: Flow) -> str:
+    """Whether the mounted plugin can do its work; where it can't, it says what is wrong."""
+    try:
+        answer = exchange("GET", f"{flow.url}{PREFIX}/ready")
+    except Unreachable as error:
+        raise Doubtful(f"It does not say: {error.message}.") from None
+    if answer.get("code") == Forbidden.code:
+        raise Doubtful("It refuses to tell this machine, which is in none of allowed_networks.")
+    if answer.get("code") is None:
+        raise Doubtful("It does not answer, since it is not mounted.")
+    if answer.get("code") != 0:
+        raise InvalidSettings(harmless(str(answer.get("message"))))
+    return "the server can do its work"
 
 
 def service(settings: Settings, flow: Flow, name: str) -> str:

@@ -28,6 +28,8 @@ from fate_ext_plugin.cli.hooks import (
 from fate_ext_plugin.registration import services_of
 from fate_ext_plugin.settings import ServiceConf, Settings
 
+# Releases whose gRPC port the plugin can restrict: from, and before.
+FIRST, UNKNOWN = (1, 9), (1, 12)
 # What FATE Flow's own hooks over HTTP ask for.
 SERVICES = {CLIENT: [CLIENT], SITE: [SITE, "signature"], PERMISSION: [PERMISSION]}
 KNOWN = ("fate_flow.", "fate_ext_plugin.")
@@ -37,6 +39,7 @@ def hook_tests(settings: Settings, conf: ServiceConf, base: Path) -> Tests:
     """:param base: the folder FATE is deployed in."""
     tests: Tests = [("hook_module", partial(hook_module, conf, base))]
     tests += [(f"hook {kind}", partial(hook, kind, settings, conf, base)) for kind in KINDS]
+    tests.append(("gRPC", partial(grpc, conf, base)))
     if switched_on(conf, CLIENT) and switched_on(conf, SITE):
         tests.append(("both switches", partial(both_switches, conf, base)))
     return tests
@@ -117,6 +120,21 @@ def both_switches(conf: ServiceConf, base: Path) -> str:
         return "FATE Flow 1.9 checks scheduling requests, too"
     found.problems.append("FATE Flow 1.10 and 1.11 then check no scheduling request; `fate-ext enable` mends that.")
     return found.told("client and site authentication are on")
+
+
+def grpc(conf: ServiceConf, base: Path) -> str:
+    """Whether what partners reach through FATE Flow's gRPC port is restricted to what they need."""
+    found = Findings()
+    version = flow_version(base)
+    ours = {MOUNT, *OURS.values()}
+    if not any(installed(module, base) for module in modules(hook_lines(conf)) if module in ours):
+        told = found.problems if switched_on(conf, CLIENT) or switched_on(conf, SITE) else found.doubts
+        told.append("FATE Flow signs what comes through it with its own app key; `fate-ext enable` restricts it.")
+        return found.told("partners reach every path through the gRPC port")
+    if version and not FIRST <= version < UNKNOWN:
+        found.problems.append(f"FATE Flow {'.'.join(map(str, version))} is not known here, only 1.9 to 1.11. If its "
+                              "gRPC code differs, our authentication hooks refuse everything.")
+    return found.told("partners reach only scheduling and model paths through the gRPC port")
 
 
 def _keeps_data_in_sqlite(conf: ServiceConf) -> bool:

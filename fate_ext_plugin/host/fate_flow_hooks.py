@@ -7,6 +7,8 @@ import time
 from typing import Any, Callable, List, Optional
 
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, SERVER_ERROR, ExtError, NotPermitted
+from fate_ext_plugin.harmless import harmless
+from fate_ext_plugin.host.fate_flow_partners import guard_partner_requests
 from fate_ext_plugin.host.fate_flow_v1 import (
     FateFlowV1,
     check_scheduling_requests,
@@ -51,6 +53,8 @@ def in_server() -> bool:
 def _open_authentication() -> Any:
     from fate_ext_plugin.authentication import open_authentication
 
+    if in_server():
+        require_guarded_partners()
     host = FateFlowV1()
     return open_authentication(settings(), host.store, host.party_id(), host.own_client(), host.site_keys)
 
@@ -78,8 +82,28 @@ authentication = Once(_open_authentication)
 signer = Once(_open_signer)
 #: this server's :class:`fate_ext_plugin.permission.check.Permission`, shared likewise
 permission = Once(_open_permission)
-#: what the hooks that FATE Flow has registered need; each raises where it can't be opened
-in_use: List[Callable[[], Any]] = []
+
+
+def require_guarded_partners() -> None:
+    """Restrict what partners reach through this server's gRPC port, where that is not done yet.
+
+    :raises UnsupportedHost: it can't be restricted.
+    """
+    guard_partner_requests(_note_refusal)
+
+
+#: what must be usable for the hooks that FATE Flow has registered; each raises where it is not
+in_use: List[Callable[[], Any]] = [require_guarded_partners]
+
+
+def close_side_entrances() -> None:
+    """Close what FATE Flow leaves open beside its authentication. Where gRPC stays open, the log says so, and
+    :data:`authentication` refuses everything."""
+    check_scheduling_requests()
+    try:
+        require_guarded_partners()
+    except Exception as error:
+        server_logger().error("fate_ext_plugin: %s", error)
 
 
 def register_client_authentication() -> Callable[[], Any]:
@@ -96,7 +120,8 @@ def register_client_authentication() -> Callable[[], Any]:
 
     _first(HookManager.CLIENT_AUTHENTICATION, "client_authentication")
     HookManager.register_client_authentication_hook(check)
-    _close_the_hole()
+    if in_server():
+        close_side_entrances()
     return authentication
 
 
@@ -120,7 +145,8 @@ def register_site_authentication() -> Callable[[], Any]:
     _first(HookManager.SITE_AUTHENTICATION, "site_authentication")
     HookManager.register_site_signature_hook(sign)
     HookManager.register_site_authentication_hook(check)
-    _close_the_hole()
+    if in_server():
+        close_side_entrances()
     return authentication
 
 
@@ -140,6 +166,7 @@ def register_permission() -> Callable[[], Any]:
 
     HookManager.register_permission_check_hook(check)
     if in_server():
+        close_side_entrances()
         refuse_changed_jobs()
     return permission
 
@@ -165,9 +192,16 @@ def _job_id() -> Any:
     return (request.view_args or {}).get("job_id")
 
 
-def _close_the_hole() -> None:
-    if in_server():
-        check_scheduling_requests()
+def _note_refusal(packet: Any, context: Any, refusal: Exception) -> None:
+    party, peer = harmless(packet.header.src.partyId[:20]), str(context.peer())
+    what = harmless(f"{packet.header.operator[:10]} {packet.body.key[:200]}")
+    server_logger().warning(
+        "fate_ext_plugin refuses a gRPC packet of party %s, from %s, for %s: %s", party, peer, what, refusal)
+    try:
+        if settings().authentication is not None:
+            authentication().audit.write("site", False, party, what, peer, "gRPC path")
+    except Exception as error:  # the packet is refused all the same
+        server_logger().error("fate_ext_plugin can't write this to the audit trail: %s", error)
 
 
 def explained(error: Exception) -> str:

@@ -101,6 +101,7 @@ def fate(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.Monk
 def flow(fate: Fate, fake_flow: FakeFlow) -> FakeFlow:
     """The FATE Flow of the configuration; the plugin is mounted in it, and its services registered."""
     fate.port = fake_flow.server_port
+    fake_flow.services["/v1/ext/ready"] = (200, {"code": 0, "message": "ready"})
     for name in SERVICES:
         path = f"/v1/ext/{name}"
         fake_flow.registry[name] = f"{fake_flow.url}{path}?token={fate.token(name)}"
@@ -215,6 +216,29 @@ def test_both_switches(fate: Fate, version: str, hooks: Dict[str, str], expected
     assert "both switches" not in fate.check()[1]
     fate.switch_on(client=True, site=True)
     assert fate.said("both switches").startswith(expected)
+
+
+@pytest.mark.parametrize("module", [MOUNT, *OURS.values(), "fate_ext_plugin.hook.permission"])
+def test_grpc_is_restricted_by_each_module_of_ours(fate: Fate, module: str) -> None:
+    fate.keys["hook_module"] = {**BUILT_IN, "more": module}
+    assert fate.said("gRPC") == "ok: partners reach only scheduling and model paths through the gRPC port"
+
+
+def test_grpc_is_open_without_any(fate: Fate) -> None:
+    fate.keys["hook_module"] = BUILT_IN
+    open_to_all = "partners reach every path through the gRPC port."
+    assert fate.said("gRPC").startswith(f"WARNING: {open_to_all}")
+    for switches in ({"client": True}, {"site": True}):
+        fate.switch_on(**switches)
+        assert fate.said("gRPC").startswith(f"PROBLEM: {open_to_all}")
+
+
+@pytest.mark.parametrize(("version", "known"), [
+    ("1.8.0", False), ("1.9.0", True), ("1.10.1", True), ("1.11.2", True), ("1.12.0", False), ("2.2.0", False)])
+def test_grpc_of_a_release_that_is_not_known(fate: Fate, version: str, known: bool) -> None:
+    fate.installed(version)
+    assert fate.said("gRPC").startswith("ok" if known else "PROBLEM: partners reach only")
+    assert (f"FATE Flow {version} is not known here" in fate.said("gRPC")) is not known
 
 
 def test_the_permission_switch_needs_mysql(fate: Fate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,6 +363,18 @@ def test_not_mounted(fate: Fate, flow: FakeFlow, reply: Tuple[int, Any], named: 
     if not named:
         del fate.keys["hook_module"]["extension"]
     assert fate.said("mounted").startswith(said)
+
+
+@pytest.mark.parametrize(("reply", "said"), [
+    ((200, {"code": 0, "message": "ready"}), "ok: the server can do its work"),
+    ((503, {"code": 50302, "message": "hooks: This FATE Flow is another one."}),
+     "PROBLEM: hooks: This FATE Flow is another one."),
+    ((403, {"code": 40301, "message": "Forbidden."}), "WARNING: It refuses to tell this machine"),
+    ((200, {"retcode": 100, "retmsg": "<NotFound>"}), "WARNING: It does not answer, since it is not mounted."),
+])
+def test_what_the_running_server_says_of_itself(fate: Fate, flow: FakeFlow, reply: Tuple[int, Any], said: str) -> None:
+    flow.services["/v1/ext/ready"] = reply
+    assert fate.said("ready").startswith(said)
 
 
 def test_a_service_that_can_not_be_used(fate: Fate, flow: FakeFlow) -> None:

@@ -78,7 +78,7 @@ class Flow:
         pythonpath: Tuple[Path, ...] = (),
     ) -> None:
         self.installation, self.folder, self._pythonpath = installation, folder, pythonpath
-        self.port, self._grpc_port = free_port(), free_port()
+        self.port, self.grpc_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.keys: Optional[Tuple[str, str]] = None  # app key and secret, where calls are to be signed
         self.process: Optional[subprocess.Popen] = None
@@ -97,10 +97,16 @@ class Flow:
     def configure(self, section: Any, conf: Optional[Mapping[str, Any]] = None) -> None:
         """Write service_conf.yaml; counts from the next start."""
         content = yaml.safe_load((self.installation.base / "conf" / "service_conf.yaml").read_text("utf-8"))
-        _merge(content, {"fateflow": {"host": "127.0.0.1", "http_port": self.port, "grpc_port": self._grpc_port},
+        _merge(content, {"fateflow": {"host": "127.0.0.1", "http_port": self.port, "grpc_port": self.grpc_port},
                          "hook_module": {"extension": "fate_ext_plugin.mount"}})
         _merge(content, conf or {})
         content[SECTION] = section
+        self.write_conf(content)
+
+    def read_conf(self) -> Dict[str, Any]:
+        return dict(yaml.safe_load(self.conf.read_text("utf-8")))
+
+    def write_conf(self, content: Mapping[str, Any]) -> None:
         self.conf.write_text(yaml.safe_dump(content), "utf-8")
 
     @property
@@ -212,6 +218,15 @@ class Flow:
             request.headers.update({"TIMESTAMP": stamp, "NONCE": nonce, "APP-KEY": key,
                                     "SIGNATURE": base64.b64encode(digest).decode()})
         return request
+
+    def site_headers(self, party: int, body: Any) -> Dict[str, str]:
+        """The headers of a site's request with this body, signed by this server's site hook as its task workers do."""
+        code = ("import json, sys; from fate_flow.hook import HookManager; from fate_flow.settings import PARTY_ID; "
+                "from fate_flow.hook.common.parameters import SignatureParameters; HookManager.init(); print("
+                "HookManager.site_signature(SignatureParameters(PARTY_ID, json.loads(sys.argv[1]))).site_signature)")
+        output = subprocess.run([self.installation.python, "-c", code, json.dumps(body)], check=True, text=True,
+                                stdout=subprocess.PIPE, env=self.environment(), cwd=self.folder).stdout
+        return {"SRC-PARTY-ID": str(party), "SITE-SIGNATURE": output.splitlines()[-1]}
 
     def call(self, path: str, body: Optional[Dict[str, Any]] = None, **options: Any) -> Any:
         """A call that must succeed; returns the answer."""

@@ -106,7 +106,8 @@ def test_our_log_lines_stand_once_in_fate_flows_log(flow: Flow) -> None:
     line = wait_until(lambda: re.findall(rf".*job {job_id}: .*", flow.log()), what="the log line")
     assert len(line) == 1
     assert line[0].startswith("[INFO]")
-    assert len(re.findall("fate_ext_plugin is mounted at /v1/ext", flow.log())) == 1
+    starts = flow.log().count("FATE Flow http server start")  # other tests may have stopped this server in between
+    assert len(re.findall("fate_ext_plugin is mounted at /v1/ext", flow.log())) == starts
 
 
 def test_a_broken_download_never_looks_complete(flow: Flow) -> None:

@@ -1,7 +1,5 @@
 """Two sites, each a FATE Flow of its own with the plugin: they sign for each other, and a job runs across both."""
-import json
 import os
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -67,30 +65,20 @@ def test_a_job_runs_across_both(sites: Sites, installation: Installation) -> Non
 
 def test_a_request_that_one_site_signed_counts_once_at_the_other(sites: Sites) -> None:
     """As somebody on the way could send it again: later than FATE's own tries, or on another path."""
-    signature = sign(sites.guest, {})
+    signature = sites.guest.site_headers(GUEST, {})["SITE-SIGNATURE"]
     url = f"{sites.host.url}/v1/party/202201010000000000000/host/{HOST}/status/canceled"
     headers = {"SRC-PARTY-ID": str(GUEST), "SITE-SIGNATURE": signature}
     tries = [retcode(requests.post(url, json={}, headers=headers, timeout=30)) for _ in range(4)]
     assert UNAUTHENTICATED not in tries[:3] and tries[3] == UNAUTHENTICATED
-    headers["SITE-SIGNATURE"] = sign(sites.guest, {})
+    headers["SITE-SIGNATURE"] = sites.guest.site_headers(GUEST, {})["SITE-SIGNATURE"]
     assert retcode(requests.post(url, json={"changed": 1}, headers=headers, timeout=30)) == UNAUTHENTICATED
     assert retcode(requests.post(url, json={}, headers={**headers, "SRC-PARTY-ID": str(HOST)}, timeout=30)
                    ) == UNAUTHENTICATED
 
 
 def test_a_signature_without_the_envelope_is_a_downgrade_by_now(sites: Sites) -> None:
-    bare = sign(sites.guest, {}).partition("~")[0]
+    bare = sites.guest.site_headers(GUEST, {})["SITE-SIGNATURE"].partition("~")[0]
     url = f"{sites.host.url}/v1/party/202201010000000000000/host/{HOST}/status/canceled"
     headers = {"SRC-PARTY-ID": str(GUEST), "SITE-SIGNATURE": bare}
     assert retcode(requests.post(url, json={}, headers=headers, timeout=30)) == UNAUTHENTICATED
     assert trail(sites.host)[-1]["reason"] == "downgrade"
-
-
-def sign(flow: Flow, body: Any) -> str:
-    """As the site's own task workers do."""
-    code = ("import json, sys; from fate_ext_plugin.host import fate_flow_hooks; "
-            "print(fate_flow_hooks.signer().sign('', json.loads(sys.argv[1])))")
-    output = subprocess.run(
-        [flow.installation.python, "-c", code, json.dumps(body)], check=True, stdout=subprocess.PIPE, text=True,
-        env=flow.environment(), cwd=flow.folder).stdout
-    return output.splitlines()[-1]

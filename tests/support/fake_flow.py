@@ -29,7 +29,7 @@ class FakeFlow(ThreadingHTTPServer):
         self.server_header = "Werkzeug/2.2.3 Python/3.8.18"
         self.seconds_ahead = 0.0
         self.plugin: Reply = (404, {"code": 40401, "message": "There is no such service. This is fate_ext_plugin."})
-        #: what a registered url answers, by its path
+        #: what a url of the plugin answers, by its path
         self.services: Dict[str, Reply] = {}
         #: registered urls by service
         self.registry: Dict[str, str] = {}
@@ -89,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_PUT = do_POST
+    do_GET = do_PUT = do_POST
 
     def version_string(self) -> str:
         return self.server.server_header
