@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from fate_ext_plugin.cli import main
-from tests.support.commands import FakeFateFlow, Run
+from tests.support.commands import FakeFateFlow, Run, end_of, printed_by
 from tests.support.site import Site
 
 
@@ -12,12 +12,7 @@ from tests.support.site import Site
 def run(site: Site, capsys: pytest.CaptureFixture) -> Run:
     """Run a command in this process; returns what it printed, or raises SystemExit with its complaint."""
     def run(*arguments: str) -> str:
-        try:
-            main([*arguments, "--conf", str(site.conf)])
-        except SystemExit as end:
-            if end.code:
-                raise
-        return str(capsys.readouterr().out)
+        return printed_by(capsys, *arguments, "--conf", str(site.conf))
     return run
 
 
@@ -25,9 +20,7 @@ def run(site: Site, capsys: pytest.CaptureFixture) -> Run:
 def aloud(site: Site, capsys: pytest.CaptureFixture) -> Run:
     """Run a command that succeeds; returns what it printed, and what it told beside."""
     def aloud(*arguments: str) -> str:
-        with pytest.raises(SystemExit) as end:
-            main([*arguments, "--conf", str(site.conf)])
-        assert not end.value.code
+        assert end_of(main, [*arguments, "--conf", str(site.conf)]) == 0
         return "".join(capsys.readouterr())
     return aloud
 

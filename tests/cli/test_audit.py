@@ -8,7 +8,7 @@ from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.db.base import date_of
 from tests.support.builder import MakeSite
 from tests.support.clock import Clock
-from tests.support.commands import ALONE, Run
+from tests.support.commands import ALONE, Run, fails
 from tests.support.site import Site
 
 
@@ -86,8 +86,7 @@ def test_before_the_first_decision_there_is_none(run: Run, site: Site) -> None:
 def test_a_trail_that_can_t_be_read_is_called_so(run: Run, trail: AuditTrail, site: Site) -> None:
     (site.data_dir / "audit" / "allowed.jsonl").unlink(missing_ok=True)
     (site.data_dir / "audit" / "allowed.jsonl").mkdir()
-    with pytest.raises(SystemExit, match="^fate-ext: The audit trail can't be read: Is a directory: "):
-        run("audit")
+    fails(run, "audit", says="^fate-ext: The audit trail can't be read: Is a directory: ")
 
 
 def test_only_its_owner_may_read_it(trail: AuditTrail, site: Site) -> None:

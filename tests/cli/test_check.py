@@ -13,7 +13,7 @@ from fate_ext_plugin.cli.rooms import Rooms, open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.db.migration import Migration, migrate
 from tests.support.builder import MakeSite
-from tests.support.commands import Run
+from tests.support.commands import Run, end_of, fails
 from tests.support.credit import credit_view
 from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
@@ -33,10 +33,7 @@ def check(site: Site, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("fate_ext_plugin.db.base.BUSY_TRIES", 2)
 
     def check() -> Tuple[int, List[str]]:
-        with pytest.raises(SystemExit) as end:
-            main(["check", "--conf", str(site.conf)])
-        code: Any = end.value.code
-        return code or 0, capsys.readouterr().out.splitlines()
+        return end_of(main, ["check", "--conf", str(site.conf)]), capsys.readouterr().out.splitlines()
     return check
 
 
@@ -68,8 +65,8 @@ def test_a_running_site_is_ok(check: Check, site: Site) -> None:
 
 def test_settings_that_can_t_be_used_are_named(check: Check, site: Site, tmp_path: Path) -> None:
     site.write_settings(concurrent_jobs=0)
-    with pytest.raises(SystemExit, match="^fate-ext: fate_ext_plugin.concurrent_jobs: Must be greater than or equal"):
-        main(["check", "--conf", str(site.conf)])
+    fails(main, ["check", "--conf", str(site.conf)],
+          says="^fate-ext: fate_ext_plugin.concurrent_jobs: Must be greater than or equal")
 
 
 def test_every_problem_is_told_in_one_run(check: Check, site: Site, tmp_path: Path) -> None:

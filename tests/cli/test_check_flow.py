@@ -16,6 +16,7 @@ from fate_ext_plugin.fence import Fence
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.settings import parse_settings
 from tests.support.builder import MakeSite
+from tests.support.commands import end_of, fails, printed_by
 from tests.support.databases import database_url
 from tests.support.fake_flow import VERSION, FakeFlow
 
@@ -64,17 +65,15 @@ class Fate:
     def check(self, *options: str) -> Tuple[int, Dict[str, str]]:
         """The exit status, and what is said by subject, after its level."""
         self.write()
-        with pytest.raises(SystemExit) as end:
-            main(["check", "--conf", str(self.conf), *options])
+        status = end_of(main, ["check", "--conf", str(self.conf), *options])
         printed = self._capsys.readouterr().out
         assert KEYS[1] not in printed
         said = {}
         for line in printed.splitlines():
             subject, text = line[8:].split(": ", 1)
             said[subject] = f"{line[:8].strip()}: {text}"
-        code: Any = end.value.code
-        assert bool(code) == any(text.startswith("PROBLEM") for text in said.values())
-        return code or 0, said
+        assert bool(status) == any(text.startswith("PROBLEM") for text in said.values())
+        return status, said
 
     def said(self, subject: str) -> str:
         return self.check()[1][subject]
@@ -441,10 +440,7 @@ def test_alone_the_fate_flow_that_is_named_is_looked_at(
     site = make_site()
     fake_flow.registry = {name: site.url(name) for name in SERVICES}
     for options, looked in (([], False), (["--flow", fake_flow.url], True)):
-        with pytest.raises(SystemExit) as end:
-            main(["check", "--conf", str(site.conf), *options])
-        printed = capsys.readouterr().out
-        assert not end.value.code, printed
+        printed = printed_by(capsys, "check", "--conf", str(site.conf), *options)
         assert (f"service upload: registered as http://127.0.0.1:{site.port}/v1/ext/upload, reachable" in printed
                 ) == looked
         assert "hook" not in printed and "mounted" not in printed
@@ -453,5 +449,4 @@ def test_alone_the_fate_flow_that_is_named_is_looked_at(
 def test_an_address_that_is_not_configured(fate: Fate) -> None:
     fate.keys["fateflow"] = {"host": "10.0.0.5", "http_port": None}
     fate.write()
-    with pytest.raises(SystemExit, match=r"service_conf.yaml: fateflow.http_port is no number\.$"):
-        main(["check", "--conf", str(fate.conf)])
+    fails(main, ["check", "--conf", str(fate.conf)], says=r"service_conf.yaml: fateflow.http_port is no number\.$")

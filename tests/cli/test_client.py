@@ -11,7 +11,7 @@ from fate_ext_plugin.cli import main
 from fate_ext_plugin.cli.rooms import open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
 from tests.support.builder import MakeSite
-from tests.support.commands import ALONE, FakeFateFlow, Run
+from tests.support.commands import ALONE, FakeFateFlow, Run, fails
 from tests.support.site import Site, wait_until
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -52,12 +52,6 @@ def shown(run: Run, app_key: str = "etl") -> Dict[str, Any]:
     return found
 
 
-def complaint(run: Run, *arguments: str) -> str:
-    with pytest.raises(SystemExit) as end:
-        run(*arguments)
-    return str(end.value.code)
-
-
 def test_a_new_client_gets_a_secret(run: Run, accepted: Accepted) -> None:
     printed = add(run)
     assert printed.startswith("added etl; a running server follows within 3 seconds\n")
@@ -96,7 +90,7 @@ def test_a_secret_stands_in_no_file(run: Run, site: Site) -> None:
 
 
 def test_a_secret_is_never_an_argument(run: Run, capsys: pytest.CaptureFixture) -> None:
-    assert complaint(run, "client", "add", "etl", "--name", "ETL", "--secret", SECRET) == "2"
+    fails(run, "client", "add", "etl", "--name", "ETL", "--secret", SECRET, status=2)
     assert "no such option" in capsys.readouterr().err.lower()
 
 
@@ -116,19 +110,19 @@ class TestSecretFile:
 
     def test_must_be_its_owner_s_alone(self, run: Run, file: Path) -> None:
         file.chmod(0o640)
-        assert complaint(run, "client", "add", "etl", "--name", "ETL", "--secret-file", str(file)) == (
+        assert fails(run, "client", "add", "etl", "--name", "ETL", "--secret-file", str(file)) == (
             f"fate-ext: {file} is readable by others than its owner; chmod 600 it.")
 
     @pytest.mark.parametrize(
         "content", [b"too short", b"", b"two lines of\nsome length", "é".encode() * 20, b"\xff" * 20])
     def test_must_hold_a_secret(self, run: Run, file: Path, content: bytes) -> None:
         file.write_bytes(content)
-        said = complaint(run, "client", "add", "etl", "--name", "ETL", "--secret-file", str(file))
+        said = fails(run, "client", "add", "etl", "--name", "ETL", "--secret-file", str(file))
         assert said == "fate-ext: A secret is 16 to 256 printable ASCII characters."
         assert json.loads(run("client", "list", "--json")) == []
 
     def test_must_be_there(self, run: Run, tmp_path: Path) -> None:
-        said = complaint(run, "client", "add", "etl", "--name", "ETL", "--secret-file", str(tmp_path / "nothing"))
+        said = fails(run, "client", "add", "etl", "--name", "ETL", "--secret-file", str(tmp_path / "nothing"))
         assert said.startswith("fate-ext: --secret-file can't be read: No such file or directory: ")
 
 
@@ -162,9 +156,9 @@ def test_a_client_expires(run: Run, accepted: Accepted) -> None:
     secret = secret_of(add(run, "etl", "--expires", "90d"))
     assert date_of(before + 90 * DAY) <= shown(run)["expires"] <= date_of(now_ms() + 90 * DAY)
     assert accepted("etl", secret, 89 * DAY) and not accepted("etl", secret, 91 * DAY)
-    assert complaint(run, "client", "add", "late", "--name", "Late", "--expires", "2020-01-31 18:00") == (
+    assert fails(run, "client", "add", "late", "--name", "Late", "--expires", "2020-01-31 18:00") == (
         "fate-ext: The expiry 2020-01-31 18:00:00 is over already.")
-    assert complaint(run, "client", "add", "late", "--name", "Late", "--expires", "soon") == "2"
+    fails(run, "client", "add", "late", "--name", "Late", "--expires", "soon", status=2)
 
 
 @pytest.mark.parametrize("app_key, options, says", [
@@ -175,22 +169,22 @@ def test_a_client_expires(run: Run, accepted: Accepted) -> None:
     ("x", ["--name", "two\nlines"], "The name must be printable text"),
 ])
 def test_what_can_t_be_used_is_refused(run: Run, app_key: str, options: List[str], says: str) -> None:
-    assert says in complaint(run, "client", "add", app_key, "--name", "X", *options)
+    assert says in fails(run, "client", "add", app_key, "--name", "X", *options)
     assert json.loads(run("client", "list", "--json")) == []
 
 
 def test_an_app_key_is_given_once(run: Run, fate_flow: FakeFateFlow) -> None:
     add(run)
-    assert complaint(run, "client", "add", "etl", "--name", "Another") == (
+    assert fails(run, "client", "add", "etl", "--name", "Another") == (
         "fate-ext: There is a client etl already; `rotate` gives it a new secret.")
     fate_flow.client = ("flow", "the secret of http_secret_key")
-    assert "flow is FATE Flow's own app key" in complaint(run, "client", "add", "flow", "--name", "Another")
+    assert "flow is FATE Flow's own app key" in fails(run, "client", "add", "flow", "--name", "Another")
 
 
 @pytest.mark.parametrize("command", ["show", "rotate", "disable", "enable", "remove"])
 @pytest.mark.parametrize("app_key", ["unknown", "数据"])
 def test_an_unknown_client_is_called_so(run: Run, command: str, app_key: str) -> None:
-    assert complaint(run, "client", command, app_key) == f"fate-ext: There is no client {app_key!r}; `list` shows all."
+    assert fails(run, "client", command, app_key) == f"fate-ext: There is no client {app_key!r}; `list` shows all."
 
 
 class TestRotate:
@@ -231,7 +225,7 @@ def test_under_another_master_key_nothing_is_stored(run: Run, site: Site) -> Non
     add(run)
     (site.data_dir / "master_key").write_text("0" * 64)
     for command in (["add", "other", "--name", "Other"], ["rotate", "etl"]):
-        assert complaint(run, "client", *command) == (
+        assert fails(run, "client", *command) == (
             "fate-ext: The stored secret of client etl can't be decrypted: the master key is not the one it was stored "
             "under. Name the right one (authentication.master_key_file or master_key_env).")
     assert [row["app_key"] for row in json.loads(run("client", "list", "--json"))] == ["etl"]
@@ -249,7 +243,7 @@ def test_a_master_key_that_can_t_be_used_is_called_so(
     site.data_dir.mkdir()
     (site.data_dir / "master_key").write_text(content)
     (site.data_dir / "master_key").chmod(mode)
-    assert complaint(run, "client", "list").endswith(says)
+    assert fails(run, "client", "list").endswith(says)
 
 
 def test_the_master_key_may_stand_in_the_environment(
@@ -263,5 +257,5 @@ def test_the_master_key_may_stand_in_the_environment(
 
 def test_without_the_section_it_is_asked_for(make_site: MakeSite) -> None:
     plain = make_site("plain", start=False)
-    with pytest.raises(SystemExit, match="^fate-ext: fate_ext_plugin.authentication is missing in service_conf.yaml"):
-        main(["client", "list", "--conf", str(plain.conf)])
+    fails(main, ["client", "list", "--conf", str(plain.conf)],
+          says="^fate-ext: fate_ext_plugin.authentication is missing in service_conf.yaml")

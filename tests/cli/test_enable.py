@@ -12,9 +12,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fate_ext_plugin.cli import main
 from fate_ext_plugin.cli.shown_diff import without_secrets
 from fate_ext_plugin.settings import ServiceConf, read_settings_file
+from tests.support.commands import fails, printed_by
 from tests.support.examples import examples
 from tests.support.service_conf import SHIPPED
 
@@ -47,12 +47,7 @@ class Fate:
 
     def run(self, command: str, *options: str) -> str:
         """Returns what it printed, or raises SystemExit with its complaint."""
-        try:
-            main([command, "--fate-base", str(self.base), *options])
-        except SystemExit as end:
-            if end.code:
-                raise
-        return str(self._capsys.readouterr().out)
+        return printed_by(self._capsys, command, "--fate-base", str(self.base), *options)
 
     def enable(self, *options: str) -> str:
         return self.run("enable", "--yes", *options)
@@ -283,10 +278,9 @@ def test_on_a_terminal_it_asks(fate: Fate, answer: bytes, changed: bool) -> None
 ])
 def test_what_only_people_should_edit_is_told_line_by_line(fate: Fate, text: str, reason: str) -> None:
     fate.write(text)
-    with pytest.raises(SystemExit) as refused:
-        fate.enable()
-    assert reason in str(refused.value)
-    assert "fate_ext_plugin.mount" in str(refused.value) or "data_dir: fate_ext" in str(refused.value)
+    said = fails(fate.enable)
+    assert reason in said
+    assert "fate_ext_plugin.mount" in said or "data_dir: fate_ext" in said
     assert (fate.text, fate.files()) == (text, ["service_conf.yaml"])
 
 
@@ -302,22 +296,19 @@ def test_what_only_people_should_edit_is_told_line_by_line(fate: Fate, text: str
 ])
 def test_what_fate_itself_could_not_use_is_refused(fate: Fate, text: str, reason: str) -> None:
     fate.write(text)
-    with pytest.raises(SystemExit, match=reason):
-        fate.enable()
+    fails(fate.enable, says=reason)
     assert (fate.text, fate.files()) == (text, ["service_conf.yaml"])
 
 
 def test_a_folder_without_fate(fate: Fate) -> None:
     fate.conf.unlink()
     for command in (fate.enable, fate.disable):
-        with pytest.raises(SystemExit, match=f"There is no {fate.conf}: --fate-base names the folder FATE is deployed"):
-            command()
+        fails(command, says=f"There is no {fate.conf}: --fate-base names the folder FATE is deployed")
 
 
 def test_a_read_only_file_is_left_alone(fate: Fate) -> None:
     fate.conf.chmod(0o444)
-    with pytest.raises(SystemExit, match="Nothing was changed: .* is read-only; make it writable first"):
-        fate.enable()
+    fails(fate.enable, says="Nothing was changed: .* is read-only; make it writable first")
     assert (fate.text, fate.files()) == (SHIPPED, ["service_conf.yaml"])
 
 
@@ -338,21 +329,19 @@ def test_a_failure_midway_leaves_both_files_as_they_were(
     before = {name: (fate.conf.parent / name).read_bytes() for name in fate.files()}
     real, calls = getattr(os, failing), []
 
-    def fails(*arguments: Any, **options: Any) -> Any:
+    def second_fails(*arguments: Any, **options: Any) -> Any:
         calls.append(arguments)
         if len(calls) == 2:
             raise OSError(28, "No space left on device", str(arguments[0]))
         return real(*arguments, **options)
-    monkeypatch.setattr(os, failing, fails)
-    with pytest.raises(SystemExit, match="Nothing was changed: .*: No space left on device"):
-        fate.enable()
+    monkeypatch.setattr(os, failing, second_fails)
+    fails(fate.enable, says="Nothing was changed: .*: No space left on device")
     assert {name: (fate.conf.parent / name).read_bytes() for name in fate.files()} == before
 
 
 def test_a_change_by_somebody_else_meanwhile_is_not_lost(fate: Fate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fate_ext_plugin.cli.enable._ask", lambda yes: fate.write(SHIPPED + "more: 1\n"))
-    with pytest.raises(SystemExit, match="was changed meanwhile; run this again"):
-        fate.enable()
+    fails(fate.enable, says="was changed meanwhile; run this again")
     assert (fate.text, fate.files()) == (SHIPPED + "more: 1\n", ["service_conf.yaml"])
 
 

@@ -10,7 +10,7 @@ import yaml
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.permission.opened import trail_folder
 from tests.support.builder import MakeSite
-from tests.support.commands import FakeFateFlow, Run
+from tests.support.commands import FakeFateFlow, Run, fails
 from tests.support.permission import asked
 from tests.support.site import Site
 
@@ -25,12 +25,6 @@ WHOLE = [
 @pytest.fixture
 def site(make_site: MakeSite) -> Site:
     return make_site(start=False, authentication={"party_id": "10000"}, permission={"time_zone": "Asia/Shanghai"})
-
-
-def complaint(run: Run, *arguments: str) -> str:
-    with pytest.raises(SystemExit) as end:
-        run(*arguments)
-    return str(end.value.code)
 
 
 def shown(run: Run, name: str) -> Dict[str, Any]:
@@ -60,7 +54,7 @@ class TestGrants:
     def test_one_without_a_name_gets_one_and_is_not_given_twice(self, run: Run) -> None:
         terms = ["--party", "*", "--component", "reader"]
         name = run("grant", "add", *terms).split(";")[0].split()[1]
-        assert complaint(run, "grant", "add", *terms, "--note", "again").startswith(
+        assert fails(run, "grant", "add", *terms, "--note", "again").startswith(
             f"fate-ext: There is a grant {name} already")
         run("grant", "remove", name)
         run("grant", "add", *terms)
@@ -86,7 +80,7 @@ class TestGrants:
           *[part for number in range(130) for part in ("--dataset", f"{'n' * 250}/{number:0250}")]], "several grants"),
     ])
     def test_one_that_can_not_be_is_refused_and_says_what_to_write(self, run: Run, terms: List[str], says: str) -> None:
-        assert says in complaint(run, "grant", "add", *terms)
+        assert says in fails(run, "grant", "add", *terms)
         assert json.loads(run("grant", "list", "--json")) == []
 
     def test_the_list_shows_terms_and_may_be_of_one_party(self, run: Run) -> None:
@@ -99,12 +93,12 @@ class TestGrants:
 
     def test_one_that_is_not_there_is_called_so(self, run: Run) -> None:
         for command in ("show", "remove"):
-            assert "There is no grant 'x'" in complaint(run, "grant", command, "x")
+            assert "There is no grant 'x'" in fails(run, "grant", command, "x")
 
     def test_without_the_section_the_command_says_what_to_add(self, run: Run, site: Site) -> None:
         site.section.pop("permission")
         site.write_settings()
-        assert "add `permission:`" in complaint(run, "grant", "list")
+        assert "add `permission:`" in fails(run, "grant", "list")
 
 
 class TestExplain:
@@ -140,7 +134,7 @@ class TestExplain:
         for arguments, says in (([], "Name a component"),
                                 (["--dataset", "x"], "grants.datasets.0: Must be namespace/name"),
                                 (["--component", "x", "--at", "noon"], "grants.at: 'noon' is none of")):
-            assert says in complaint(run, "grant", "explain", "--party", "9999", *arguments)
+            assert says in fails(run, "grant", "explain", "--party", "9999", *arguments)
 
 
 class TestPolicyFile:
@@ -169,7 +163,7 @@ class TestPolicyFile:
             "+ new", "    party: 9999", "    datasets: a/b/c", "    valid_until: 2036-01-01 00:00", "~ whole",
             "    max_uses: 3 -> 5", "- gone"]
         assert shown(run, "whole")["max_uses"] == 3
-        assert "use --yes" in complaint(run, "grant", "apply", str(file))
+        assert "use --yes" in fails(run, "grant", "apply", str(file))
         capsys.readouterr()
         assert shown(run, "whole")["max_uses"] == 3
         assert run("grant", "apply", str(file), "--yes").endswith("done; running servers follow within 2 seconds\n")
@@ -184,7 +178,7 @@ class TestPolicyFile:
         monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
         monkeypatch.setattr("click.confirm", lambda *_, **__: run(
             "grant", "add", "--name", "theirs", "--party", "9999", "--component", "reader"))
-        assert "somebody else has just changed grants" in complaint(run, "grant", "apply", str(file))
+        assert "somebody else has just changed grants" in fails(run, "grant", "apply", str(file))
         assert [one["name"] for one in json.loads(run("grant", "list", "--json"))] == ["theirs"]
 
     def test_dates_may_be_written_as_yaml_likes_them(self, run: Run, tmp_path: Path) -> None:
@@ -207,7 +201,7 @@ class TestPolicyFile:
         run("grant", "add", *WHOLE)
         file = tmp_path / "policy.yaml"
         file.write_text(text)
-        assert says in complaint(run, "grant", "apply", str(file), "--yes")
+        assert says in fails(run, "grant", "apply", str(file), "--yes")
         assert shown(run, "whole")
 
 

@@ -14,7 +14,7 @@ from fate_ext_plugin.errors import NoData
 from fate_ext_plugin.feature.job import WAITING, Job, Jobs
 from fate_ext_plugin.feature.source import Counts
 from tests.support.builder import MakeSite
-from tests.support.commands import Run
+from tests.support.commands import Run, fails
 from tests.support.site import Site
 
 OLD, NEW = "a" * 32, "b" * 32
@@ -65,8 +65,7 @@ def test_list_can_be_narrowed(run: Run, two: Jobs) -> None:
     assert [row[0] for row in rows(run("jobs", "list", "--status", "success"))[1:]] == [OLD]
     assert rows(run("jobs", "list", "--status", "failed"))[1:] == []
     for wrong in (["--status", "done"], ["--limit", "0"]):
-        with pytest.raises(SystemExit, match="2"):
-            run("jobs", "list", *wrong)
+        fails(run, "jobs", "list", *wrong, status=2)
 
 
 def test_list_as_json_is_all_that_is_known(run: Run, two: Jobs) -> None:
@@ -94,16 +93,14 @@ def test_cancel_ends_a_job_that_has_not_ended(run: Run, two: Jobs) -> None:
     assert run("jobs", "cancel", NEW) == f"canceled {NEW}\n"
     assert two.get(NEW).status == "canceled"
     for job_id, status in ((NEW, "canceled"), (OLD, "success")):
-        with pytest.raises(SystemExit, match=f"^fate-ext: The job can't be canceled any more: it is {status}.$"):
-            run("jobs", "cancel", job_id)
+        fails(run, "jobs", "cancel", job_id, says=f"^fate-ext: The job can't be canceled any more: it is {status}.$")
     assert two.get(OLD).status == "success"
 
 
 @pytest.mark.parametrize("command", [["show"], ["show", "--json"], ["cancel"]])
 @pytest.mark.parametrize("job_id", ["unknown", "数据"])
 def test_an_unknown_job_is_called_so(run: Run, jobs: Jobs, command: List[str], job_id: str) -> None:
-    with pytest.raises(SystemExit, match=f"^fate-ext: There is no feature job '{job_id}' here"):
-        run("jobs", *command, job_id)
+    fails(run, "jobs", *command, job_id, says=f"^fate-ext: There is no feature job '{job_id}' here")
 
 
 def test_a_site_that_never_started_has_no_job(run: Run, jobs: Jobs) -> None:
@@ -113,5 +110,5 @@ def test_a_site_that_never_started_has_no_job(run: Run, jobs: Jobs) -> None:
 
 
 def test_settings_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"service_conf.yaml can't be read: No such file or directory\. .*--conf"):
-        main(["jobs", "list", "--conf", str(tmp_path / "service_conf.yaml")])
+    fails(main, ["jobs", "list", "--conf", str(tmp_path / "service_conf.yaml")],
+          says=r"service_conf.yaml can't be read: No such file or directory\. .*--conf")

@@ -14,7 +14,7 @@ from fate_ext_plugin.authentication import open_authentication
 from fate_ext_plugin.cli.rooms import open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
 from tests.support.builder import MakeSite
-from tests.support.commands import ALONE, FakeFateFlow, Run
+from tests.support.commands import ALONE, FakeFateFlow, Run, fails
 from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
 from tests.support.site import Site
@@ -65,12 +65,6 @@ def listed(run: Run) -> List[Dict[str, Any]]:
     return found
 
 
-def complaint(run: Run, *arguments: str) -> str:
-    with pytest.raises(SystemExit) as end:
-        run(*arguments)
-    return str(end.value.code)
-
-
 class TestOwnKey:
 
     def test_show_is_what_partners_need(self, run: Run, own: str) -> None:
@@ -87,35 +81,35 @@ class TestOwnKey:
         target = tmp_path / "ours.pem"
         assert run("key", "export", str(target)) == f"{target}: public key of party 9999, {own}\n"
         assert target.read_text() == public_of(OURS) + "\n"
-        assert complaint(run, "key", "export", str(target)).endswith("ours.pem can't be written: File exists.")
-        assert "has no key that signs later" in complaint(run, "key", "export", str(tmp_path / "x"), "--coming")
+        assert fails(run, "key", "export", str(target)).endswith("ours.pem can't be written: File exists.")
+        assert "has no key that signs later" in fails(run, "key", "export", str(tmp_path / "x"), "--coming")
 
     def test_generate_makes_the_first(self, run: Run, site: Site) -> None:
-        assert "There is no valid private key of party 9999 here" in complaint(run, "key", "show")
-        assert "Party 9999 has no key of its own yet" in complaint(run, "key", "rotate")
+        assert "There is no valid private key of party 9999 here" in fails(run, "key", "show")
+        assert "Party 9999 has no key of its own yet" in fails(run, "key", "rotate")
         printed = run("key", "generate")
         made, = ring(site).private["9999"]
         assert made.rsa.bits >= 2048 and made.valid(now_ms())
         assert printed.startswith(f"made a key of party 9999: SHA256:{made.fingerprint}\n-----BEGIN PUBLIC KEY-----\n")
         assert "PRIVATE" not in printed
-        assert complaint(run, "key", "generate") == (
+        assert fails(run, "key", "generate") == (
             "fate-ext: Party 9999 has a key of its own already; `fate-ext key rotate` makes its next.")
 
     def test_the_party_can_be_named(self, run: Run, own: str) -> None:
-        assert "no valid private key of party 8888" in complaint(run, "key", "show", "--party", "8888")
-        assert "A party ID is 1 to 20" in complaint(run, "key", "generate", "--party", "8888 or so")
+        assert "no valid private key of party 8888" in fails(run, "key", "show", "--party", "8888")
+        assert "A party ID is 1 to 20" in fails(run, "key", "generate", "--party", "8888 or so")
 
     def test_a_party_that_is_not_known_is_asked_for(self, run: Run, site: Site, own: str) -> None:
         site.write_settings(authentication={})
         for command in (["show"], ["export", "x"], ["generate"], ["rotate"]):
-            assert complaint(run, "key", *command) == (
+            assert fails(run, "key", *command) == (
                 "fate-ext: This site's party ID is not known: name it with --party, or set it in service_conf.yaml "
                 "(for FATE Flow party_id, for `fate-ext serve` authentication.party_id).")
         assert own in run("key", "show", "--party", "9999")
 
     def test_fate_flow_s_own_party_is_ours(self, run: Run, own: str, fate_flow: FakeFateFlow) -> None:
         fate_flow.party = "10000"
-        assert "no valid private key of party 10000" in complaint(run, "key", "show")
+        assert "no valid private key of party 10000" in fails(run, "key", "show")
 
     def test_a_private_key_is_sealed(self, own: str, site: Site) -> None:
         content = b"".join(path.read_bytes() for path in site.data_dir.rglob("*") if path.is_file())
@@ -125,7 +119,7 @@ class TestOwnKey:
         (site.data_dir / "master_key").write_text("0" * 64)
         for command in (["show"], ["rotate"], ["generate"], ["add", "10000", str(file)], ["import-from-fate"],
                         ["policy", "10000", "--md5"]):
-            assert complaint(run, "key", *command).startswith("fate-ext: The stored secret of private 9999 ")
+            assert fails(run, "key", *command).startswith("fate-ext: The stored secret of private 9999 ")
         assert [row["fingerprint"] for row in listed(run)] == [own]
 
 
@@ -160,7 +154,7 @@ class TestRotate:
 
     def test_one_key_to_come_is_enough(self, run: Run, own: str) -> None:
         run("key", "rotate")
-        assert "The next key of party 9999 is made already and signs from " in complaint(run, "key", "rotate")
+        assert "The next key of party 9999 is made already and signs from " in fails(run, "key", "rotate")
         assert len(listed(run)) == 2
 
     def test_there_is_always_one_that_signs(self, run: Run, aloud: Run, own: str, site: Site) -> None:
@@ -170,7 +164,7 @@ class TestRotate:
         said = aloud("key", "remove", "9999", coming)
         old, = ring(site).private["9999"]
         assert f"warning: party 9999 has no key that signs after {date_of(old.valid_until or 0)}; see " in said
-        said = complaint(run, "key", "rotate", "--starts-in-hours", "16")
+        said = fails(run, "key", "rotate", "--starts-in-hours", "16")
         assert said.endswith("let the new one start in 14 hours or less (--starts-in-hours).")
 
     def test_at_once(self, run: Run, own: str, site: Site) -> None:
@@ -200,14 +194,14 @@ class TestPartner:
         assert "valid from 2026-01-31 12:30:00 until 2099-02-01 00:00:00\n" in printed
         row, = listed(run)
         assert (row["valid_from"], row["valid_until"]) == ("2026-01-31 12:30:00", "2099-02-01 00:00:00")
-        assert "The key would end before it begins." in complaint(
+        assert "The key would end before it begins." in fails(
             run, "key", "add", "8888", str(file), "--from", "2d", "--until", "1d")
 
     def test_the_same_key_again_changes_nothing(self, run: Run, file: Path) -> None:
         run("key", "add", "10000", str(file))
         assert run("key", "add", "10000", str(file)) == (
             f"This key of party 10000 is here already, valid until it is removed: {fingerprint(theirs())}\n")
-        assert complaint(run, "key", "add", "10000", str(file), "--until", "30d") == (
+        assert fails(run, "key", "add", "10000", str(file), "--until", "30d") == (
             "fate-ext: This key of party 10000 is here already, valid until it is removed; nothing is changed. "
             "Remove it first.")
         assert len(listed(run)) == 1
@@ -222,13 +216,13 @@ class TestPartner:
     ], ids=["short", "not RSA", "no key", "empty", "private"])
     def test_what_is_no_good_key_is_refused(self, run: Run, file: Path, pem: Any, says: str) -> None:
         file.write_text(pem(), "utf-8")
-        assert complaint(run, "key", "add", "10000", str(file)) == f"fate-ext: {says}"
+        assert fails(run, "key", "add", "10000", str(file)) == f"fate-ext: {says}"
         assert listed(run) == []
 
     def test_what_can_t_be_read_is_called_so(self, run: Run, tmp_path: Path) -> None:
-        assert complaint(run, "key", "add", "10000", str(tmp_path / "nothing")).endswith(
+        assert fails(run, "key", "add", "10000", str(tmp_path / "nothing")).endswith(
             "nothing can't be read: No such file or directory.")
-        assert complaint(run, "key", "add", "10000", str(tmp_path)).endswith(" can't be read: Is a directory.")
+        assert fails(run, "key", "add", "10000", str(tmp_path)).endswith(" can't be read: Is a directory.")
 
     def test_a_partner_may_be_added_before_the_first_start(self, run: Run, file: Path, site: Site) -> None:
         """The server makes our own key all the same, or takes FATE Flow's over."""
@@ -260,7 +254,7 @@ class TestPartner:
 
     def test_a_policy_for_nobody_is_told(self, run: Run, aloud: Run) -> None:
         assert "warning: no key of party 1000 is here." in aloud("key", "policy", "1000")
-        assert "A party ID is 1 to 20 letters" in complaint(run, "key", "policy", "1" * 21, "--md5")
+        assert "A party ID is 1 to 20 letters" in fails(run, "key", "policy", "1" * 21, "--md5")
 
 
 class TestListAndRemove:
@@ -284,7 +278,7 @@ class TestListAndRemove:
         run("key", "add", "10000", str(file))
         known = fingerprint(theirs())
         for party, wanted in (("8888", known), ("10000", "0" * 64), ("10000", known[:10])):
-            assert "give at least 8 characters of one key's fingerprint" in complaint(
+            assert "give at least 8 characters of one key's fingerprint" in fails(
                 run, "key", "remove", party, wanted)
         assert len(listed(run)) == 1
 
@@ -307,13 +301,13 @@ class TestImportFromFate:
             assert run("key", "import-from-fate").splitlines() == told
             assert [(row["party_id"], row["kind"]) for row in listed(run)] == [("10000", "public"), ("9999", "private")]
         fate_flow.keys.insert(0, ("8888", "public", public_of(private_pem(1024))))
-        assert complaint(run, "key", "import-from-fate") == "1"
+        fails(run, "key", "import-from-fate")
         assert capsys.readouterr().out.splitlines() == [
             told[0], "public 8888: refused: The key has 1024 bits; at least 2048 are needed.", *told[1:]]
 
     def test_it_goes_before_a_new_key(self, run: Run, fate_flow: FakeFateFlow) -> None:
         fate_flow.keys = [("9999", "private", OURS)]
-        assert complaint(run, "key", "generate") == (
+        assert fails(run, "key", "generate") == (
             "fate-ext: FATE Flow has a key already, which partners know; `fate-ext key import-from-fate` takes it "
             "over.")
         assert listed(run) == []

@@ -4,8 +4,8 @@ from typing import Any, Callable, Dict, Tuple
 
 import pytest
 
-from fate_ext_plugin.cli import main
 from tests.support.builder import MakeSite
+from tests.support.commands import Run, fails
 from tests.support.fake_flow import SUCCESS, FakeFlow
 from tests.support.site import Site, free_port
 
@@ -23,14 +23,9 @@ def site(make_site: MakeSite) -> Site:
 
 
 @pytest.fixture
-def register(site: Site, capsys: pytest.CaptureFixture) -> Callable[[str], str]:
+def register(run: Run) -> "Register":
     def register(flow: str) -> str:
-        try:
-            main(["register", "--conf", str(site.conf), "--flow", flow])
-        except SystemExit as end:
-            if end.code:
-                raise
-        return str(capsys.readouterr().out)
+        return run("register", "--flow", flow)
     return register
 
 
@@ -66,8 +61,7 @@ def test_no_token_is_printed(register: Register, flow: FakeFlow) -> None:
 
 def test_the_address_is_the_one_fate_flow_sees(register: Register, flow: FakeFlow, site: Site) -> None:
     site.write_settings(listen={"host": "0.0.0.0", "port": 9390}, server_name="features")
-    with pytest.raises(SystemExit, match="listen.host names no address FATE Flow could call; set listen.public_host"):
-        register(flow.url)
+    fails(register, flow.url, says="listen.host names no address FATE Flow could call; set listen.public_host")
     assert flow.received == []
     site.write_settings(listen={"host": "0.0.0.0", "port": 9390, "public_host": "10.0.0.7"})
     assert "http://10.0.0.7:9390/v1/ext/upload" in register(flow.url)
@@ -79,18 +73,15 @@ def test_a_name_too_long_for_fate_flow_s_registry_is_refused(
     register: Register, flow: FakeFlow, site: Site
 ) -> None:
     site.write_settings(listen={"public_host": "features.data-platform.example.org", "port": 9390})
-    with pytest.raises(SystemExit, match="has 34 characters; FATE Flow's registry has room for "):
-        register(flow.url)
+    fails(register, flow.url, says="has 34 characters; FATE Flow's registry has room for ")
     assert flow.received == []
 
 
 def test_a_fate_flow_that_is_not_there_is_called_so(register: Register) -> None:
     url = "http://127.0.0.1:1"
-    with pytest.raises(SystemExit, match=rf"can't be reached at {url}/v1/service/registry: .*Connection refused\.$"):
-        register(url)
+    fails(register, url, says=rf"can't be reached at {url}/v1/service/registry: .*Connection refused\.$")
     for wrong in ("127.0.0.1:9380", "ftp://10.0.0.5", ""):
-        with pytest.raises(SystemExit, match="--flow must be a url such as http://10.0.0.5:9380, not "):
-            register(wrong)
+        fails(register, wrong, says="--flow must be a url such as http://10.0.0.5:9380, not ")
 
 
 @pytest.mark.parametrize(("answer", "complaint"), [
@@ -106,15 +97,13 @@ def test_a_refusal_is_passed_on(
     register: Register, flow: FakeFlow, answer: Tuple[int, bytes], complaint: str
 ) -> None:
     flow.answer = answer
-    with pytest.raises(SystemExit, match=complaint):
-        register(flow.url)
+    fails(register, flow.url, says=complaint)
 
 
 def test_a_refusal_that_quotes_a_url_hides_its_token(register: Register, flow: FakeFlow) -> None:
     message = "http://127.0.0.1:9390/v1/ext/upload?token=abcdefghijklmnopqrstuv does not answer"
     flow.answer = (200, json.dumps({"retcode": 100, "retmsg": message}).encode())
-    with pytest.raises(SystemExit, match=r"upload\?token=\*\*\* does not answer"):
-        register(flow.url)
+    fails(register, flow.url, says=r"upload\?token=\*\*\* does not answer")
 
 
 class TestProxy:
@@ -134,19 +123,17 @@ class TestProxy:
         self, register: Register, flow: FakeFlow, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("no_proxy", ".invalid")
-        with pytest.raises(SystemExit, match=r"can't be reached at http://flow\.invalid:9380"):
-            register("http://flow.invalid:9380")
+        fails(register, "http://flow.invalid:9380", says=r"can't be reached at http://flow\.invalid:9380")
         assert flow.received == []
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.7.6"])
     def test_loopback_is_called_directly(self, register: Register, flow: FakeFlow, host: str) -> None:
-        with pytest.raises(SystemExit, match=r"Connection refused\.$"):
-            register(f"http://{host}:{free_port()}")
+        fails(register, f"http://{host}:{free_port()}", says=r"Connection refused\.$")
         assert flow.received == []
 
     def test_a_proxy_that_is_not_there_is_named(self, register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("http_proxy", f"http://name:password@127.0.0.1:{free_port()}")
-        with pytest.raises(SystemExit, match=r"Connection refused \(through the proxy that the environment names; "
-                                             r"no_proxy excepts addresses\)\.$") as end:
-            register("http://flow.example.org:9380")
-        assert "password" not in str(end.value)
+        said = fails(register, "http://flow.example.org:9380",
+                     says=r"Connection refused \(through the proxy that the environment names; "
+                          r"no_proxy excepts addresses\)\.$")
+        assert "password" not in said

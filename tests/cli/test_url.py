@@ -12,7 +12,7 @@ from fate_ext_plugin.audit_search import read
 from fate_ext_plugin.cli import main
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
-from tests.support.commands import Run
+from tests.support.commands import Run, end_of, fails, printed_by
 from tests.support.credit import credit_view
 from tests.support.fake_flow import FakeFlow
 from tests.support.recordings import vectors
@@ -37,21 +37,9 @@ def site(make_shared_site: MakeSite) -> Site:
 def over(site: Site, capsys: pytest.CaptureFixture) -> Any:
     """Run a command on the running server as an admin, or as another client."""
     def over(*arguments: str, client: str = "ops") -> str:
-        try:
-            main([*arguments, "--url", f"http://127.0.0.1:{site.port}", "--app-key", client, "--app-secret-file",
-                  str(site.folder / client), "--app-algorithm", "hmac-sha256"])
-        except SystemExit as end:
-            if end.code:
-                raise
-        return str(capsys.readouterr().out)
+        return printed_by(capsys, *arguments, "--url", site.address, "--app-key", client, "--app-secret-file",
+                          str(site.folder / client), "--app-algorithm", "hmac-sha256")
     return over
-
-
-def end_of(command: Any, *arguments: str, **options: Any) -> Any:
-    """Its complaint, or its exit status."""
-    with pytest.raises(SystemExit) as end:
-        command(*arguments, **options)
-    return end.value.code
 
 
 def test_what_is_printed_is_the_same_as_on_the_machine_itself(run: Run, over: Run, site: Site) -> None:
@@ -95,7 +83,7 @@ def test_the_life_of_a_client_a_key_and_a_grant(run: Run, over: Run, tmp_path: P
     assert over("key", "policy", "10000", "--envelope", "require").split()[2:4] == ["envelope", "require"]
     assert over("key", "remove", "10000", fingerprint[:8]).startswith("removed the public key")
     own = next(row for row in json.loads(run("key", "list", "--json")) if row["kind"] == "private")
-    assert "a private key of our own" in end_of(over, "key", "remove", "9999", own["fingerprint"])
+    assert "a private key of our own" in fails(over, "key", "remove", "9999", own["fingerprint"])
     over("grant", "add", "--name", "mine", "--party", "1", "--component", "x")
     assert json.loads(run("grant", "show", "mine", "--json"))["made_by"] == "ops"
     assert over("grant", "remove", "mine").startswith("removed mine")
@@ -105,11 +93,11 @@ def test_a_job_is_deleted_with_its_result(over: Run, site: Site) -> None:
     job_id = ApiReader(site).job(["u1"], view="credit")
     assert json.loads(over("jobs", "show", job_id, "--follow", "--json"))["status"] == "success"
     assert over("jobs", "delete", job_id) == f"deleted {job_id}\n"
-    assert "There is no feature job" in end_of(over, "jobs", "show", job_id)
+    assert "There is no feature job" in fails(over, "jobs", "show", job_id)
 
 
 def test_audit_and_health(run: Run, over: Run, site: Site) -> None:
-    assert "This needs a client with the role admin" in end_of(over, "grant", "remove", "x", client="looker")
+    assert "This needs a client with the role admin" in fails(over, "grant", "remove", "x", client="looker")
     found = wait_until(lambda: json.loads(over("audit", "--who", "looker", "--refused", "--json")), what="the trail")
     assert (found[0]["check"], found[0]["reason"]) == ("admin", "no such role")
     assert found[0]["what"] == "DELETE /v1/ext/admin/grants/x"
@@ -156,7 +144,7 @@ class TestSecret:
 
     @pytest.mark.parametrize("url", ["10.0.0.5", "file:///etc/passwd", ""])
     def test_what_is_no_url(self, url: str) -> None:
-        assert "must be a url such as http://10.0.0.5:9390" in end_of(main, ["jobs", "list", "--url", url])
+        assert "must be a url such as http://10.0.0.5:9390" in fails(main, ["jobs", "list", "--url", url])
 
 
 class TestOthersAnswer:
@@ -165,7 +153,7 @@ class TestOthersAnswer:
     def ask(self, url: str) -> Any:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("FATE_EXT_APP_SECRET", "a" * 16)
-            return end_of(main, ["jobs", "cancel", "x", "--url", url, "--app-key", "ops"])
+            return fails(main, ["jobs", "cancel", "x", "--url", url, "--app-key", "ops"])
 
     def test_nothing(self) -> None:
         assert "http://127.0.0.1:1 can't be reached: " in self.ask("http://127.0.0.1:1")
@@ -185,7 +173,7 @@ class TestOthersAnswer:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a?b", "数据", "a b", "%2e"])
 def test_a_name_can_not_lead_to_another_operation(over: Run, name: str) -> None:
-    assert " is no " in end_of(over, "client", "remove", name)
+    assert " is no " in fails(over, "client", "remove", name)
 
 
 def test_help_comes_fast(site: Site) -> None:
