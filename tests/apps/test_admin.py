@@ -13,7 +13,7 @@ from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.schema.admin import SettingsAnswer
 from fate_ext_plugin.settings import AuthenticationSettings, PermissionSettings, Settings
-from tests.support.admin import PREFIX, Admin, refused
+from tests.support.admin import PREFIX, Admin
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
 from tests.support.credit import credit_view
@@ -21,7 +21,7 @@ from tests.support.recordings import vectors
 from tests.support.site import Site, wait_until
 from tests.support.slow_source import slow_view, wait_started
 from tests.support.tables import Tables
-from tests.support.wire import exchange
+from tests.support.wire import exchange, refused
 
 # A stock fate-client's, as it is when its site has the plugin: without a role.
 PLAIN = "fate-client"

@@ -14,10 +14,13 @@ from fate_ext_plugin.db.auth import Nonce
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidKey, Unauthenticated
 from tests.support.clock import Clock
-from tests.support.databases import in_processes
+from tests.support.databases import KINDS, in_processes
 from tests.support.federation import BOX
 from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
+
+#: that several servers may be on; FATE Flow's are on MySQL then
+SHARED = [kind for kind in KINDS if kind != "apsw"]
 
 
 @pytest.fixture
@@ -238,9 +241,8 @@ def test_what_came_while_the_clock_was_ahead_is_remembered_until_it_is_that_time
     assert len(nonces) == 1
 
 
+@pytest.mark.parametrize("kind", SHARED, indirect=True)
 def test_of_servers_that_share_a_database_one_accepts_a_request(kind: str, kind_folder: Path, store: Store) -> None:
-    if kind == "apsw":
-        pytest.skip("FATE Flow's servers that share a database are on MySQL")
     def accepts(store: Store) -> bool:
         try:
             DatabaseNonces(store).use("a", "shared", time.time() + 3600)

@@ -18,7 +18,7 @@ def store(kind_store: Store) -> Store:
     return kind_store
 
 
-def refused(throttle: SharedThrottle, key: object = KEY) -> bool:
+def throttled(throttle: SharedThrottle, key: object = KEY) -> bool:
     try:
         throttle.check(key)
     except Unauthenticated as error:
@@ -30,14 +30,14 @@ def refused(throttle: SharedThrottle, key: object = KEY) -> bool:
 def test_failures_at_both_servers_are_counted_together(store: Store, clock: Clock) -> None:
     servers = [SharedThrottle(store, clock), SharedThrottle(store, clock)]
     for number in range(10):
-        assert not refused(servers[number % 2])
+        assert not throttled(servers[number % 2])
         servers[number % 2].failed(KEY)
-    assert refused(servers[1])
+    assert throttled(servers[1])
     clock.now += 3
-    assert refused(servers[0]), "it learns of the tenth failure within seconds"
-    assert not refused(servers[0], ("10.0.0.6", 7)) and not refused(servers[0], ("10.0.0.5", 8))
+    assert throttled(servers[0]), "it learns of the tenth failure within seconds"
+    assert not throttled(servers[0], ("10.0.0.6", 7)) and not throttled(servers[0], ("10.0.0.5", 8))
     clock.now += 1
-    assert not refused(servers[0])
+    assert not throttled(servers[0])
 
 
 def test_pauses_double_on_all_of_them(store: Store, clock: Clock) -> None:
@@ -45,7 +45,7 @@ def test_pauses_double_on_all_of_them(store: Store, clock: Clock) -> None:
     looked_at = 0
     for number in range(1200):
         clock.now += 1
-        if not refused(servers[number % 2]):
+        if not throttled(servers[number % 2]):
             looked_at += 1
             servers[number % 2].failed(KEY)
     assert looked_at < 10 + 6 + 1200 / 60 + 15  # a few more than on one server
@@ -56,11 +56,11 @@ def test_the_right_secret_ends_it_everywhere(store: Store, clock: Clock) -> None
     for _ in range(12):
         servers[0].failed(KEY)
     clock.now += 3
-    assert refused(servers[1])
+    assert throttled(servers[1])
     clock.now += 1
     servers[0].succeeded(KEY)
     clock.now += 3
-    assert not refused(servers[0]) and not refused(servers[1])
+    assert not throttled(servers[0]) and not throttled(servers[1])
     assert store.call(lambda: Failure.select().count()) == 0
 
 
@@ -90,7 +90,7 @@ def test_neither_table_nor_memory_grows_without_end(
     assert store.call(lambda: Failure.select().count()) == 20 and len(throttle) == 20
     for _ in range(10):
         throttle.failed("late")
-    assert refused(throttle, "late")
+    assert throttled(throttle, "late")
     store.call(lambda: Failure.update(f_update_time=Failure.f_update_time - 2 * module.FORGET_MS).execute())
     clock.now += 3
     throttle.check("somebody")

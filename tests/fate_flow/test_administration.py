@@ -8,8 +8,9 @@ import requests
 from tests.fate_flow.features import ids_of, section_of
 from tests.fate_flow.flow import HOST, Flow, Installation, MakeFlow
 from tests.fate_flow.switches import CONF, KEYS
-from tests.support.admin import PREFIX, Admin, refused
+from tests.support.admin import PREFIX, Admin
 from tests.support.site import wait_until
+from tests.support.wire import refused
 
 
 @pytest.fixture(scope="module")

@@ -64,17 +64,3 @@ class Admin:
 
     def get(self, path: str, **query: Any) -> Any:
         return self.done("GET", path, query)
-
-
-def refused(response: requests.Response, status: int, *says: str) -> Dict[str, Any]:
-    """An error in the style of FATE Flow's own REST interface, with a status of its own and without data."""
-    assert response.status_code == status, response.text
-    answer: Dict[str, Any] = response.json()
-    assert set(answer) == {"retcode", "retmsg", "code"}
-    assert answer["retcode"] != 0 and answer["code"] // 100 == status
-    for text in says:
-        assert text in answer["retmsg"], answer["retmsg"]
-    assert "Traceback" not in response.text
-    return answer
-
-

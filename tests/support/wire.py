@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterator, Set, Tuple
 
 import requests
 
+from tests.support.admin import PREFIX
 from tests.support.recordings import lines_of
 from tests.support.site import PATIENCE_SECONDS, Site
 
@@ -30,15 +31,21 @@ def exchange(site: Site, sent: bytes) -> Tuple[Dict[str, str], bytes]:
     return {"": status, **{name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}}, body
 
 
-def refused(response: requests.Response, status: int, *says: str) -> None:
-    """ApiReader fails its FATE job with our message if the status is an error's; a ``data`` would make it go on."""
+def refused(response: requests.Response, status: int, *says: str) -> Dict[str, Any]:
+    """An error under its own status, in the style of who is asked; the message holds ``says``. Returns the answer.
+
+    Administration answers in the style of FATE Flow's own REST interface. ApiReader fails its FATE job with a service's
+    message if the status is an error's; a ``data`` would make it go on.
+    """
     assert response.status_code == status, response.text
-    answer = response.json()
-    assert set(answer) == {"code", "message"}
-    assert answer["code"] // 100 == status
+    answer: Dict[str, Any] = response.json()
+    message = "retmsg" if f"{PREFIX}/" in response.url else "message"
+    assert set(answer) == {"code", message} | ({"retcode"} if message == "retmsg" else set())
+    assert answer["code"] // 100 == status and answer.get("retcode") != 0
     for text in says:
-        assert text in answer["message"], answer["message"]
+        assert text in answer[message], answer[message]
     assert "Traceback" not in response.text
+    return answer
 
 
 @contextmanager
