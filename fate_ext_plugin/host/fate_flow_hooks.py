@@ -12,9 +12,9 @@ from fate_ext_plugin.host.fate_flow_v1 import (
     check_scheduling_requests,
     flask_app,
     read_settings,
-    refuse_changed_jobs,
     server_logger,
 )
+from fate_ext_plugin.host.scheduling import refuse_changed_jobs
 
 RETRY_SECONDS = 5.0
 
@@ -131,7 +131,7 @@ def register_permission() -> Callable[[], Any]:
 
     def check(parm: Any) -> Any:
         try:
-            permission().check(parm.to_dict(), _job_id(), _address())
+            permission().check({**parm.to_dict(), **_further_columns()}, _job_id(), _address())
         except NotPermitted as error:
             return PermissionReturn(code=error.detail, message=error.message)
         except Exception as error:
@@ -163,6 +163,14 @@ def _job_id() -> Any:
     from flask import request
 
     return (request.view_args or {}).get("job_id")
+
+
+def _further_columns() -> Any:
+    """What else FATE Flow will read the job's data by; it does not hand these over."""
+    from flask import request
+
+    body: Any = request.get_json(force=True, silent=True)
+    return {name: body.get(name) for name in ("inheritance_info", "train_runtime_conf")}
 
 
 def _close_the_hole() -> None:
