@@ -21,7 +21,7 @@ def refuse_changed_jobs() -> None:
 
 
 def _refuse_changed_job() -> Any:
-    """By the route that FATE Flow will take: a path has many spellings. FATE Flow's own check of who asks runs first."""
+    """By the route that FATE Flow will take: a path has many spellings. FATE Flow has checked before who asks."""
     from fate_flow.entity import RetCode
     from fate_flow.settings import PARTY_ID
     from fate_flow.utils.api_utils import get_json_result

@@ -72,7 +72,7 @@ class TestGrants:
         (["--party", "9999", "--component", "hetero_(lr|nn)"], "* stands for any text; nothing else is special"),
         (["--party", "9999", "--dataset", "exp"], "Must be namespace/name"),
         (["--party", "9999", "--dataset", "exp/"], "1 to 255 characters"),
-        (["--party", "9999", "--dataset", "exp/a\nb"], "printable"),
+        (["--party", "9999", "--dataset", "exp/a\nb"], "U+000A is not part of any name"),
         (["--party", "9999", "--component", "x", "--role", "boss"], "Must be one of: guest, host, arbiter"),
         (["--party", "9999", "--component", "x", "--hours", "9-5"], "08:00-18:00"),
         (["--party", "9999", "--component", "x", "--weekday", "someday"], "mon, tue, wed"),
@@ -236,11 +236,11 @@ class TestRehearsal:
         run("grant", "add", "--name", "now", "--party", "9999", "--component", "reader")
         self.past(site)
         first, header, *lines = self.apply(
-            run, tmp_path, {"name": "now", "party": "9999", "components": ["reader"], "max_uses": 1},
+            run, tmp_path, {"name": "now", "party": "9999", "components": ["reader"], "max_uses": 2},
             {"name": "nn", "party": "9999", "components": ["homo_nn"], "valid_from": "2026-11-01"})
         assert first == "Of 4 requests that came here in the last 7 days, 2 would be answered otherwise:"
         assert [line.split(None, 2)[2] for line in lines] == [
-            "2    refused  Party 9999 may not use component reader here as host: grant now used 1 of 1.",
+            "2    refused  Party 9999 may not use component reader here as host: grant now used 2 of 2.",
             "3    allowed  granted by nn"]
 
     def test_of_the_days_that_are_asked_for(self, run: Run, site: Site, tmp_path: Path) -> None:

@@ -184,7 +184,8 @@ class TestBadInput:
         assert read.party == read.initiator == "9999"
 
     def test_two_hundred_items_are_enough(self) -> None:
-        names = [f"c{number}" for number in range(MAX_ITEMS - 3)]  # reader, apireader, and a dataset among the parameters
+        # The parameters add reader, apireader and a dataset.
+        names = [f"c{number}" for number in range(MAX_ITEMS - 3)]
         assert len(read_request(request(component_list=names * 5), "10000").items) == MAX_ITEMS
         with pytest.raises(InvalidPermissionRequest, match="200"):
             read_request(request(component_list=[*names, "one", "too many"]), "10000")
