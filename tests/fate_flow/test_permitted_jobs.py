@@ -5,7 +5,7 @@ from typing import Any, Dict, List
 import requests
 
 from tests.fate_flow.conftest import expected
-from tests.fate_flow.flow import GUEST, HOST, Flow, Installation
+from tests.fate_flow.flow import GUEST, HOST, JOB_SECONDS, Flow, Installation
 from tests.fate_flow.test_permission import (  # noqa: F401
     LEAST,
     flow,
@@ -15,6 +15,7 @@ from tests.fate_flow.test_permission import (  # noqa: F401
     shared_flow,
     submit,
 )
+from tests.support.site import wait_until
 
 pytestmark = needs_mysql
 IDS = [*LEAST, "--dataset", "exp/ids"]
@@ -112,4 +113,20 @@ def test_an_arbiter_reads_nothing_and_needs_no_dataset(flow: Flow) -> None:  # n
     assert "may not use component reader here as arbiter" in refusal(flow, role=roles)
     grant(flow, "--party", str(GUEST), "--role", "arbiter", "--component", "reader", "--component", "apireader",
           "--name", "arbiter")
-    assert submit(flow, role=roles)["retcode"] == 0
+    job_id = str(submit(flow, role=roles)["jobId"])
+    assert flow.wait(job_id) == "success", flow.report(job_id)
+
+
+def test_a_permitted_job_can_be_rerun_as_it_is(flow: Flow) -> None:  # noqa: F811
+    """FATE Flow makes each task anew then, by a request that writes a whole row."""
+    grant(flow, *IDS, "--name", "least")
+    job_id = flow.submit()
+    flow.wait(job_id)
+    flow.call("/job/rerun", {"job_id": job_id, "component_name": "pipeline", "force": True})
+
+    def rerun() -> bool:
+        tasks = flow.call("/job/task/query", {"job_id": job_id, "component_name": "reader_0", "role": "host"})["data"]
+        return any(int(task["f_task_version"]) > 0 and task["f_status"] == "success" for task in tasks)
+
+    wait_until(rerun, JOB_SECONDS, "the Reader to succeed a second time")
+    assert flow.wait(job_id) in ("success", "failed")
