@@ -94,6 +94,8 @@ def unplain(text: str) -> "set[str]":
 def unusable(text: str) -> Optional[str]:
     """The first character that no name may hold, None where there is none: one that shows nothing, one that changes
     another, and one that has another spelling (Unicode's normal form C)."""
+    if text.isascii() and text.isprintable():
+        return None  # nearly all names
     for character in text:
         if is_plain(character):
             continue

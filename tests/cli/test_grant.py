@@ -58,6 +58,15 @@ class TestGrants:
             "initiators": ["9999"], "partners": ["10001"], "note": "the credit project 身", "uses": 0, "uses_today": 0}
         assert "hetero*, reader" in run("grant", "show", "whole")
 
+    def test_a_star_is_every_component_and_every_dataset(self, run: Run) -> None:
+        run("grant", "add", "--name", "all", "--party", "9999", "--component", "*", "--dataset", "*")
+        assert (shown(run, "all")["components"], shown(run, "all")["datasets"]) == (["*"], ["*/*"])
+
+    def test_uses_of_one_without_a_limit_are_not_counted(self, run: Run) -> None:
+        run("grant", "add", "--name", "free", "--party", "9999", "--component", "reader")
+        assert (shown(run, "free")["uses"], shown(run, "free")["uses_today"]) == (None, None)
+        assert "uses        not counted, as no term limits them" in run("grant", "show", "free")
+
     def test_one_without_a_name_gets_one_and_is_not_given_twice(self, run: Run) -> None:
         terms = ["--party", "*", "--component", "reader"]
         name = run("grant", "add", *terms).split(";")[0].split()[1]

@@ -14,11 +14,14 @@ PATH = {"job_id": "2026", "role": "host", "party_id": "10000", "component_name":
 INFO = {"job_id": "2025", "component_list": ["reader_0", "lr_0"]}
 SENDER = {"job_id": "2026", "role": "guest", "party_id": 9999}
 # As FATE Flow 1.9 to 1.11 write them.
-JOB_COLUMNS = """user_id name description tag dsl runtime_conf runtime_conf_on_party train_runtime_conf roles
-    initiator_role initiator_party_id status_code user is_initiator cancel_signal cancel_time engine_name engine_type
-    cores memory remaining_cores resource_in_use inheritance_info inheritance_status start_time""".split()
-TASK_COLUMNS = """component_module provider_info component_parameters engine_conf cmd run_ip run_port run_pid
-    run_on_this_party worker_id federated_mode auto_retries""".split()
+JOB_COLUMNS = [
+    "user_id", "name", "description", "tag", "dsl", "runtime_conf", "runtime_conf_on_party", "train_runtime_conf",
+    "roles", "initiator_role", "initiator_party_id", "status_code", "user", "is_initiator", "cancel_signal",
+    "cancel_time", "engine_name", "engine_type", "cores", "memory", "remaining_cores", "resource_in_use",
+    "inheritance_info", "inheritance_status", "start_time"]
+TASK_COLUMNS = [
+    "component_module", "provider_info", "component_parameters", "engine_conf", "cmd", "run_ip", "run_port",
+    "run_pid", "run_on_this_party", "worker_id", "federated_mode", "auto_retries"]
 
 
 def refused(rule: str, body: Any, own: bool = False, inheritance: Any = None, **path: str) -> Any:

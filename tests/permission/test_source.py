@@ -105,8 +105,8 @@ class TestInheritance:
     def test_is_a_dataset_for_each_component_whose_output_is_copied(self) -> None:
         """By the job's own column, which FATE Flow reads; over HTTP its configuration is all that is known."""
         conf: Dict[str, Any] = {"job_parameters": {"common": {"inheritance_info": self.INFO}}}
-        assert self.NAMED <= set(read(inheritance_info=self.INFO).items)
-        assert self.NAMED <= set(read(run_time_conf=conf).items)
+        assert set(read(inheritance_info=self.INFO).items) >= self.NAMED
+        assert set(read(run_time_conf=conf).items) >= self.NAMED
 
     def test_without_any_is_nothing(self) -> None:
         assert read(inheritance_info={}).items == read(inheritance_info=None).items == read().items
