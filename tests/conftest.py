@@ -1,23 +1,25 @@
 import os
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
-import duckdb
 import pytest
+from Crypto.PublicKey import RSA
 from hypothesis import HealthCheck, settings
 from peewee import SqliteDatabase
 
+from fate_ext_plugin.auth import rsa
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from tests.support import databases
 from tests.support.api_reader import ApiReader
+from tests.support.clock import Clock
+from tests.support.credit import credit_view
 from tests.support.databases import KINDS, empty_store
 from tests.support.fake_flow import FakeFlow
 from tests.support.mariadb import MariaDB
-from tests.support.site import Site
-
-MakeSite = Callable[..., Site]
+from tests.support.site import MakeSite, Site
 
 # The same examples in each run, however slow the machine is. What the examples of a property share is harmless.
 settings.register_profile(
@@ -75,6 +77,15 @@ def own_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     server.stop()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Whoever parses a private key checks its parts for a tenth of a second; nearly all tests have the same one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((RSA, "import_key"), (rsa, "load_der_private_key")):
+            patch.setattr(module, name, lru_cache(maxsize=None)(getattr(module, name)))
+        yield
+
+
 @pytest.fixture
 def make_site(tmp_path: Path) -> Iterator[MakeSite]:
     """Start servers; all are stopped when the test ends."""
@@ -89,22 +100,6 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
     yield make
     for site in sites:
         site.stop()
-
-
-def credit_view(folder: Path) -> Dict[str, Any]:
-    """The view most tests use: 1,000 IDs u0 .. u999, columns amount, age and vip, in one Parquet file a month."""
-    for month in ("202201", "202202"):
-        path = folder / "features" / month / "part.parquet"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            duckdb.execute(
-                "COPY (SELECT 'u' || i AS id, i / 8 AS amount, CASE WHEN i % 10 = 0 THEN NULL ELSE i END AS age, "
-                f"i % 2 = 0 AS vip FROM range(1000) t(i)) TO '{path}' (FORMAT parquet)")
-    return {
-        "source": {"type": "file", "path": str(folder / "features" / "{month}" / "*.parquet")},
-        "columns": ["amount", "age", "vip"],
-        "parameters": {"month": {"pattern": r"\d{6}", "default": "202201"}},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +122,19 @@ def fake_flow() -> Iterator[FakeFlow]:
     server = FakeFlow().start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A SQLite of its own with our tables."""
+    with empty_store("sqlite", tmp_path) as store:
+        migrate(store)
+        yield store
 
 
 @pytest.fixture(params=KINDS, scope="module")

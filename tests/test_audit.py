@@ -14,7 +14,7 @@ from fate_ext_plugin import audit_search
 from fate_ext_plugin.audit import FILES, GATHER_SECONDS, AuditTrail
 from fate_ext_plugin.audit_search import BLOCK_BYTES, MAX_TIME_BYTES, SEARCH_SECONDS, Filter, read, search
 from fate_ext_plugin.errors import InvalidRequestBody
-from tests.auth.conftest import Clock
+from tests.support.clock import Clock
 from tests.support.site import wait_until
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fate_ext_plugin.admin.catalog import OPERATIONS
 from fate_ext_plugin.cli.rooms import open_rooms
-from tests.conftest import MakeSite
+from tests.support.site import MakeSite
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "administration.md").read_text("utf-8")
 

@@ -9,7 +9,7 @@ import pytest
 
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.tally import HOUR, KEPT, MINUTE, SAVE_SECONDS, Tally
-from tests.auth.conftest import Clock
+from tests.support.clock import Clock
 
 ALLOWED, REFUSED = ("site", True), ("client", False)
 NOON = 1_800_000_000 // HOUR * HOUR

@@ -8,7 +8,7 @@ import pytest
 
 from fate_ext_plugin.errors import NoAnswerYet
 from fate_ext_plugin.watch import Watch
-from tests.auth.conftest import Clock
+from tests.support.clock import Clock
 
 
 def test_a_flood_of_questions_is_one_look() -> None:

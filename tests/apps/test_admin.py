@@ -18,11 +18,11 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.schema.admin import SettingsAnswer
 from fate_ext_plugin.settings import AuthenticationSettings, PermissionSettings, Settings
-from tests.auth.conftest import vectors
-from tests.conftest import MakeSite, credit_view
 from tests.support.admin import PREFIX, Admin, refused
 from tests.support.api_reader import ApiReader
-from tests.support.site import Site, wait_until
+from tests.support.credit import credit_view
+from tests.support.recordings import vectors
+from tests.support.site import MakeSite, Site, wait_until
 from tests.support.slow_source import install_slow_source, slow_view, wait_started
 from tests.support.wire import exchange
 

@@ -22,10 +22,9 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.errors import InvalidRequestBody
 from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.schema.authentication import CLIENT_AUTHENTICATION, load_client_request
-from tests.auth.conftest import lines_of, vectors
-from tests.conftest import MakeSite
 from tests.support.examples import examples
-from tests.support.site import Site, wait_until
+from tests.support.recordings import lines_of, vectors
+from tests.support.site import MakeSite, Site, wait_until
 
 KEY, SECRET = "demo-app-key", "demo-secret-key"
 # The recordings are old, so their clock counts. The widest window there is does not reach them; they are signed anew.

@@ -14,8 +14,8 @@ from typing import Any, Iterator, Tuple
 import pytest
 import requests
 
-from tests.conftest import credit_view
 from tests.support.api_reader import ApiReader, md5
+from tests.support.credit import credit_view
 from tests.support.site import Site
 from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
 from tests.support.wire import exchange, recorded, refused, target

@@ -20,10 +20,10 @@ from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
 from fate_ext_plugin.readiness import Readiness
 from fate_ext_plugin.settings import read_settings_file
-from tests.auth.conftest import Clock
-from tests.conftest import MakeSite, credit_view
 from tests.support.api_reader import ApiReader
-from tests.support.site import Site, wait_until
+from tests.support.clock import Clock
+from tests.support.credit import credit_view
+from tests.support.site import MakeSite, Site, wait_until
 from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
 from tests.support.wire import refused
 

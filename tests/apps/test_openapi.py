@@ -20,9 +20,9 @@ from fate_ext_plugin.auth.clients import Clients
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.host.standalone import open_database
-from tests.conftest import credit_view
 from tests.support import programs
 from tests.support.api_reader import ApiReader
+from tests.support.credit import credit_view
 from tests.support.examples import examples
 from tests.support.site import ALL, Site
 

@@ -14,7 +14,7 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.opened import trail_folder
-from tests.permission.conftest import grant, recorded
+from tests.support.permission import grant, recorded
 from tests.support.site import Site, wait_until
 from tests.support.wire import refused
 

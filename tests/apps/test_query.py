@@ -20,8 +20,8 @@ from fate_ext_plugin.errors import DatabaseUnavailable
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
 from fate_ext_plugin.registration import service_uris
-from tests.conftest import credit_view
 from tests.support.api_reader import ApiReader
+from tests.support.credit import credit_view
 from tests.support.site import Site, wait_until
 from tests.support.slow_source import go, install_slow_source, jobs_of, slow_view, wait_started
 from tests.support.wire import recorded, refused

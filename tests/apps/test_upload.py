@@ -19,11 +19,11 @@ from requests_toolbelt import MultipartEncoder
 
 from fate_ext_plugin.errors import EmptyUpload, InvalidIdFile, UploadTooLarge
 from fate_ext_plugin.feature.id_file import BLANKS, IdFile
-from tests.conftest import MakeSite, credit_view
 from tests.support import programs
 from tests.support.api_reader import ApiReader, md5
+from tests.support.credit import credit_view
 from tests.support.examples import examples
-from tests.support.site import Site, wait_until
+from tests.support.site import MakeSite, Site, wait_until
 from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
 from tests.support.wire import exchange, leaves_nothing, recorded, refused, target, uploaded_files
 

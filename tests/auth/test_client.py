@@ -22,8 +22,10 @@ from fate_ext_plugin.auth.replay import MemoryNonces
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
 from fate_ext_plugin.auth.throttle import MAX_ENTRIES, Throttle
 from fate_ext_plugin.errors import Unauthenticated
-from tests.auth.conftest import Clock, Trail, lines_of
+from tests.support.clock import Clock
 from tests.support.examples import examples
+from tests.support.federation import Trail
+from tests.support.recordings import lines_of
 
 WERKZEUGS = ["2.2", "2.3"]
 KEY, SECRET = "demo-app-key", "demo-secret-key"

@@ -11,7 +11,8 @@ from fate_ext_plugin.authentication import Authentication, SecretBox, open_authe
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidSettings, Unauthenticated
 from fate_ext_plugin.settings import Settings, parse_settings
-from tests.auth.conftest import private_pem, vectors
+from tests.support.keys import private_pem
+from tests.support.recordings import vectors
 
 Rows = Iterable[Tuple[str, str, str]]
 

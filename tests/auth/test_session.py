@@ -17,8 +17,10 @@ from fate_ext_plugin.auth.keys import SiteKeys, body_text
 from fate_ext_plugin.auth.rsa import RsaKey, parse_key
 from fate_ext_plugin.auth.session import CURVE, LONGEST, PURPOSE, InvalidVoucher, Session, Sessions, _vouched
 from fate_ext_plugin.db.base import Store
-from tests.auth.conftest import BODY, BOX, Federation, private_pem, vectors
 from tests.support.examples import examples
+from tests.support.federation import BODY, BOX, Federation
+from tests.support.keys import private_pem
+from tests.support.recordings import vectors
 
 HOUR = 3600
 

@@ -18,8 +18,9 @@ from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import Unauthenticated
-from tests.auth.conftest import BODY, BOX, DATA, Federation, lines_of, vectors
 from tests.support.examples import examples
+from tests.support.federation import BODY, BOX, Federation
+from tests.support.recordings import DATA, lines_of, vectors
 
 VERSIONS = {"1.11.2": "sha256", "1.10.0": "md5"}
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -367,4 +368,3 @@ def test_the_trail_never_holds_a_key_or_a_signature(federation: Federation) -> N
     federation.host.check("9999", signature, BODY)
     assert federation.trail.entries == [
         ("signature", True, "9999", None, None, "ok"), ("site", True, "9999", None, None, "envelope")]
-

@@ -13,8 +13,11 @@ from fate_ext_plugin.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
 from fate_ext_plugin.db.auth import Nonce
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidKey, Unauthenticated
-from tests.auth.conftest import BOX, Clock, private_pem, public_of, vectors
+from tests.support.clock import Clock
 from tests.support.databases import in_processes
+from tests.support.federation import BOX
+from tests.support.keys import private_pem, public_of
+from tests.support.recordings import vectors
 
 
 @pytest.fixture

@@ -6,27 +6,16 @@ from fate_ext_plugin.auth.throttle import SharedThrottle
 from fate_ext_plugin.db.auth import Failure
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import Unauthenticated
+from tests.support.clock import Clock
 from tests.support.databases import cut_sessions
 
 KEY = ("10.0.0.5", 7)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 def store(kind_store: Store) -> Store:
     kind_store.call(lambda: Failure.delete().execute())
     return kind_store
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def refused(throttle: SharedThrottle, key: object = KEY) -> bool:

@@ -1,16 +1,11 @@
 """Commands, run in this process, and what they stored."""
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any
 
 import pytest
 
 from fate_ext_plugin.cli import main
-from fate_ext_plugin.host.standalone import Standalone
-from tests.auth.conftest import parsed_once  # noqa: F401 - a fixture
+from tests.support.commands import FakeFateFlow, Run
 from tests.support.site import Site
-
-Run = Callable[..., str]
-#: a site that serves authentication alone
-ALONE = {"authentication": {"party_id": "9999"}}
 
 
 @pytest.fixture
@@ -35,27 +30,6 @@ def aloud(site: Site, capsys: pytest.CaptureFixture) -> Run:
         assert not end.value.code
         return "".join(capsys.readouterr())
     return aloud
-
-
-class FakeFateFlow(Standalone):
-    """A host that has what only FATE Flow has."""
-
-    client: Optional[Tuple[str, str]] = None
-    keys: List[Tuple[str, str, str]] = []
-    rules: List[Tuple[str, str, str]] = []
-    party = "9999"
-
-    def party_id(self) -> str:
-        return self.party
-
-    def own_client(self) -> Optional[Tuple[str, str]]:
-        return self.client
-
-    def site_keys(self) -> List[Tuple[str, str, str]]:
-        return self.keys
-
-    def permission_rules(self) -> List[Tuple[str, str, str]]:
-        return self.rules
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import pytest
 
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.db.base import date_of
-from tests.auth.conftest import Clock
-from tests.cli.conftest import ALONE, Run
-from tests.conftest import MakeSite
-from tests.support.site import Site
+from tests.support.clock import Clock
+from tests.support.commands import ALONE, Run
+from tests.support.site import MakeSite, Site
 
 
 @pytest.fixture
@@ -31,11 +30,6 @@ def trail(site: Site, clock: Clock) -> AuditTrail:
         trail.flush()
         clock.now += 1
     return trail
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def who(text: str) -> List[str]:

@@ -12,10 +12,11 @@ from fate_ext_plugin.cli.database import open_store
 from fate_ext_plugin.cli.rooms import Rooms, open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.db.migration import Migration, migrate
-from tests.auth.conftest import private_pem, public_of, vectors
-from tests.cli.conftest import Run
-from tests.conftest import MakeSite, credit_view
-from tests.support.site import Site, wait_until
+from tests.support.commands import Run
+from tests.support.credit import credit_view
+from tests.support.keys import private_pem, public_of
+from tests.support.recordings import vectors
+from tests.support.site import MakeSite, Site, wait_until
 
 DAY = 86_400_000
 

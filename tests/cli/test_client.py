@@ -10,9 +10,8 @@ from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
 from fate_ext_plugin.cli import main
 from fate_ext_plugin.cli.rooms import open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
-from tests.cli.conftest import ALONE, FakeFateFlow, Run
-from tests.conftest import MakeSite
-from tests.support.site import Site, wait_until
+from tests.support.commands import ALONE, FakeFateFlow, Run
+from tests.support.site import MakeSite, Site, wait_until
 
 HOUR, DAY = 3_600_000, 86_400_000
 SECRET = "a secret that it had before"

@@ -9,10 +9,9 @@ import yaml
 
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.permission.opened import trail_folder
-from tests.cli.conftest import FakeFateFlow, Run
-from tests.conftest import MakeSite
-from tests.permission.conftest import asked
-from tests.support.site import Site
+from tests.support.commands import FakeFateFlow, Run
+from tests.support.permission import asked
+from tests.support.site import MakeSite, Site
 
 DAY = 86400.0
 WHOLE = [

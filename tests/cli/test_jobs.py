@@ -13,9 +13,8 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.errors import NoData
 from fate_ext_plugin.feature.job import WAITING, Job, Jobs
 from fate_ext_plugin.feature.source import Counts
-from tests.cli.conftest import Run
-from tests.conftest import MakeSite
-from tests.support.site import Site
+from tests.support.commands import Run
+from tests.support.site import MakeSite, Site
 
 OLD, NEW = "a" * 32, "b" * 32
 

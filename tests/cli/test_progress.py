@@ -9,10 +9,9 @@ from typing import Callable, List, Tuple
 
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.permission.grants import Grants
-from tests.conftest import MakeSite
-from tests.permission.conftest import grant
 from tests.support.api_reader import ApiReader
-from tests.support.site import Site
+from tests.support.permission import grant
+from tests.support.site import MakeSite, Site
 from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
 
 

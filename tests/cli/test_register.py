@@ -5,11 +5,8 @@ from typing import Any, Callable, Dict, Tuple
 import pytest
 
 from fate_ext_plugin.cli import main
-from tests.conftest import MakeSite
-from tests.support.fake_flow import FakeFlow
-from tests.support.site import Site, free_port
-
-SUCCESS = (200, b'{"retcode": 0, "retmsg": "success"}')
+from tests.support.fake_flow import SUCCESS, FakeFlow
+from tests.support.site import MakeSite, Site, free_port
 
 
 @pytest.fixture

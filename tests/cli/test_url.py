@@ -15,11 +15,11 @@ from fate_ext_plugin.cli import main
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.host.standalone import open_database
-from tests.auth.conftest import vectors
-from tests.cli.conftest import Run
-from tests.conftest import credit_view
 from tests.support.api_reader import ApiReader
+from tests.support.commands import Run
+from tests.support.credit import credit_view
 from tests.support.fake_flow import FakeFlow
+from tests.support.recordings import vectors
 from tests.support.site import Site, wait_until
 
 

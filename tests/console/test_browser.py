@@ -9,9 +9,9 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
-from tests.console.conftest import ADMIN, PAGES, VIEWER, Browser, ConsoleSite
 from tests.support import programs
 from tests.support.api_reader import ApiReader
+from tests.support.browser import ADMIN, PAGES, VIEWER, Browser, ConsoleSite
 from tests.support.site import wait_until
 from tests.support.slow_source import go, wait_started
 

@@ -8,8 +8,8 @@ import requests
 from fate_ext_plugin.db.auth import Client, SiteKey, SitePolicy
 from fate_ext_plugin.db.base import dicts
 from fate_ext_plugin.db.permission import Grant
-from tests.console.conftest import ADMIN, PAGES, VIEWER, Browser, ConsoleSite, Seen
 from tests.support.api_reader import ApiReader
+from tests.support.browser import ADMIN, PAGES, VIEWER, Browser, ConsoleSite, Seen
 from tests.support.site import wait_until
 from tests.support.slow_source import jobs_of
 

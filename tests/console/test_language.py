@@ -17,7 +17,7 @@ from fate_ext_plugin.feature.job import STATUSES
 from fate_ext_plugin.permission.calendar import WEEKDAYS
 from fate_ext_plugin.schema.admin import CHECKS, SPANS
 from fate_ext_plugin.schema.permission import JOB_ROLES
-from tests.console.conftest import PAGES, Browser, ConsoleSite, Seen
+from tests.support.browser import PAGES, Browser, ConsoleSite, Seen
 
 TEMPLATES = Path(package.__file__).parent / "templates"
 #: what follows a key's beginning where a page puts it together

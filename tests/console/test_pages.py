@@ -3,9 +3,9 @@ import json
 import re
 from pathlib import Path
 
-from tests.auth.conftest import vectors
-from tests.console.conftest import PAGES, Browser, ConsoleSite, Seen
 from tests.support.api_reader import ApiReader
+from tests.support.browser import PAGES, Browser, ConsoleSite, Seen
+from tests.support.recordings import vectors
 from tests.support.site import wait_until
 from tests.support.slow_source import wait_started
 

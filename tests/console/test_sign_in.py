@@ -11,8 +11,8 @@ from fate_ext_plugin.auth.scheme import Signer
 from fate_ext_plugin.auth.throttle import FREE_FAILURES
 from fate_ext_plugin.console.session import COOKIE, IDLE_SECONDS, LONGEST_SECONDS, MAX_SESSIONS, Notice, Sessions
 from fate_ext_plugin.db.auth import Client as Row
-from tests.auth.conftest import Clock
-from tests.console.conftest import ADMIN, CONSOLE, PAGES, VIEWER, Browser, ConsoleSite, Seen
+from tests.support.browser import ADMIN, CONSOLE, PAGES, VIEWER, Browser, ConsoleSite, Seen
+from tests.support.clock import Clock
 from tests.support.site import wait_until
 
 CLIENT = Client("ops", "Ops", ((Signer("a secret of sixteen", "hmac-sha1"), None),), role="admin")
@@ -328,5 +328,3 @@ def test_own_files_are_kept_by_browsers_as_long_as_they_stay_the_same(admin: Bro
     assert admin.get("static/console.css", headers={"If-None-Match": old.headers["ETag"]}).status_code == 304
     for path in ("static/uPlot-LICENSE", "static/../assets.py", "static/%2e%2e/assets.py", "static/", "static"):
         assert admin.get(path).status_code == 404, path
-
-

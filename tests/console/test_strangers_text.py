@@ -7,7 +7,7 @@ import requests
 
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.db.feature_job import FeatureJob
-from tests.console.conftest import PAGES, Browser, ConsoleSite, Seen
+from tests.support.browser import PAGES, Browser, ConsoleSite, Seen
 from tests.support.site import wait_until
 
 # Breaks out of a text, an attribute in either quotes, a script and a comment, wherever one of them is not escaped.

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from tests.demo.conftest import QUICK_PYTHON, Checkout, Done
+from tests.support.checkout import QUICK_PYTHON, Checkout, Done
 from tests.support.site import wait_until
 
 RECORDING_PIP = """\

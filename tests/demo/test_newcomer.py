@@ -12,10 +12,9 @@ from typing import Dict, Iterator, List
 
 import pytest
 
-from tests.cli.test_enable import SHIPPED
-from tests.cli.test_register import SUCCESS
-from tests.demo.conftest import QUICK_PYTHON, Checkout
-from tests.support.fake_flow import FakeFlow
+from tests.support.checkout import QUICK_PYTHON, Checkout
+from tests.support.fake_flow import SUCCESS, FakeFlow
+from tests.support.service_conf import SHIPPED
 from tests.support.site import free_port, wait_until
 
 #: nobody answers there

@@ -18,11 +18,11 @@ import yaml
 from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.cli import main
 from fate_ext_plugin.settings import SECTION
-from tests.auth.conftest import vectors
-from tests.cli.test_enable import SHIPPED
 from tests.support.api_reader import ApiReader
 from tests.support.documents import ROOT
 from tests.support.fake_flow import FakeFlow
+from tests.support.recordings import vectors
+from tests.support.service_conf import SHIPPED
 from tests.support.site import Site
 
 VIEW = {

@@ -1,15 +1,13 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Iterator, List
 
 import duckdb
 import pytest
 
-from tests.fate_flow.flow import Flow, Installation
-
-MakeFlow = Callable[..., Flow]
-COUNT = 1000
+from tests.fate_flow.features import COUNT
+from tests.fate_flow.flow import Flow, Installation, MakeFlow
 
 
 @pytest.fixture(scope="session")
@@ -62,21 +60,3 @@ def slow_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-source\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[fate_ext_plugin.sources]\nslow = slow_source:SlowSource\n")
     return folder
-
-
-def section_of(features: Path, **changes: Any) -> Dict[str, Any]:
-    """Our section with one view, ``credit``."""
-    view = {
-        "source": {"type": "file", "path": str(features / "{month}.parquet")}, "columns": ["amount", "age"],
-        "parameters": {"month": {"pattern": r"\d{6}", "default": "202201"}}}
-    return {"data_dir": "fateflow/fate_ext", "min_free_bytes": 0, "views": {"credit": view}, **changes}
-
-
-def expected(numbers: Any) -> List[str]:
-    """What the view says of the IDs u<number>: the header, then the lines sorted."""
-    lines = [f"u{i},{i / 8},{'' if i % 10 == 0 else i}" for i in numbers if i < COUNT]
-    return ["id,amount,age", *sorted(lines)]
-
-
-def ids_of(numbers: Any) -> List[str]:
-    return [f"u{i}" for i in numbers]

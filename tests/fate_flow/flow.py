@@ -21,7 +21,7 @@ import time
 import uuid
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import pymysql
 import requests
@@ -368,3 +368,6 @@ def _merge(target: Dict[str, Any], changes: Mapping[str, Any]) -> None:
             _merge(target[key], value)
         else:
             target[key] = value
+
+
+MakeFlow = Callable[..., Flow]

@@ -5,10 +5,9 @@ from typing import Any, Tuple
 import pytest
 import requests
 
-from tests.fate_flow.conftest import MakeFlow, ids_of, section_of
-from tests.fate_flow.flow import HOST, Flow, Installation
-from tests.fate_flow.test_authentication import CONF
-from tests.fate_flow.test_server import KEYS
+from tests.fate_flow.features import ids_of, section_of
+from tests.fate_flow.flow import HOST, Flow, Installation, MakeFlow
+from tests.fate_flow.switches import CONF, KEYS
 from tests.support.admin import PREFIX, Admin, refused
 from tests.support.site import wait_until
 

@@ -8,8 +8,8 @@ from typing import Any, Dict, Tuple
 import pytest
 import requests
 
-from tests.fate_flow.conftest import COUNT, MakeFlow, expected, ids_of, section_of
-from tests.fate_flow.flow import HOST, Caller, Flow, Installation
+from tests.fate_flow.features import COUNT, expected, ids_of, section_of
+from tests.fate_flow.flow import HOST, Caller, Flow, Installation, MakeFlow
 from tests.support.api_reader import md5
 from tests.support.site import wait_until
 

@@ -11,15 +11,10 @@ import pytest
 import requests
 
 from fate_ext_plugin.audit_search import read
-from tests.fate_flow.conftest import MakeFlow, expected, ids_of, section_of
-from tests.fate_flow.flow import GUEST, HOST, Flow, Installation
-from tests.fate_flow.test_server import CLIENT, KEYS, UNAUTHENTICATED, retcode
+from tests.fate_flow.features import expected, ids_of, section_of
+from tests.fate_flow.flow import GUEST, HOST, Flow, Installation, MakeFlow
+from tests.fate_flow.switches import CONF, KEYS, UNAUTHENTICATED, retcode
 from tests.support.site import wait_until
-
-HOOKS = {"client_authentication": "fate_ext_plugin.hook.client_authentication",
-         "site_authentication": "fate_ext_plugin.hook.site_authentication"}
-CONF: Dict[str, Any] = {
-    "party_id": GUEST, "authentication": {"client": CLIENT, "site": {"switch": True}}, "hook_module": HOOKS}
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.console.conftest import CONSOLE, PAGES, Browser, Seen
-from tests.fate_flow.conftest import MakeFlow, section_of
-from tests.fate_flow.flow import Flow
-from tests.fate_flow.test_authentication import CONF
-from tests.fate_flow.test_server import KEYS
+from tests.fate_flow.features import section_of
+from tests.fate_flow.flow import Flow, MakeFlow
+from tests.fate_flow.switches import CONF, KEYS
+from tests.support.browser import CONSOLE, PAGES, Browser, Seen
 from tests.support.site import wait_until
 
 

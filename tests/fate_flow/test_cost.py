@@ -8,8 +8,7 @@ from typing import Any
 
 import duckdb
 
-from tests.fate_flow.conftest import MakeFlow
-from tests.fate_flow.flow import Caller, Installation
+from tests.fate_flow.flow import Caller, Installation, MakeFlow
 
 MAX_IMPORT_SECONDS = 0.03
 MAX_GROWTH = 64 * 2**20

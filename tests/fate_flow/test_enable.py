@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from fate_ext_plugin.settings import SECTION
-from tests.fate_flow.conftest import MakeFlow
-from tests.fate_flow.flow import GUEST, Flow, Installation
-from tests.fate_flow.test_server import CLIENT, KEYS
+from tests.fate_flow.flow import GUEST, Flow, Installation, MakeFlow
+from tests.fate_flow.switches import CLIENT, KEYS
 
 BOTH = {"party_id": GUEST, "authentication": {"client": CLIENT, "site": {"switch": True}}}
 BUILT_IN = {kind: f"fate_flow.hook.flow.{kind}" for kind in ("client_authentication", "site_authentication")}

@@ -6,8 +6,8 @@ from typing import Any, Dict
 
 import pytest
 
-from tests.fate_flow.conftest import MakeFlow, expected, ids_of, section_of
-from tests.fate_flow.flow import Flow, Installation
+from tests.fate_flow.features import expected, ids_of, section_of
+from tests.fate_flow.flow import Flow, Installation, MakeFlow
 from tests.support.disk import Disk
 from tests.support.mariadb import PASSWORD, MariaDB
 from tests.support.site import wait_until

@@ -10,10 +10,9 @@ import pytest
 import requests
 
 from fate_ext_plugin.audit_search import read
-from tests.fate_flow.conftest import MakeFlow, expected, ids_of, section_of
-from tests.fate_flow.flow import GUEST, HOST, Flow, Installation
-from tests.fate_flow.test_authentication import HOOKS
-from tests.fate_flow.test_server import CLIENT, KEYS, UNAUTHENTICATED, retcode
+from tests.fate_flow.features import expected, ids_of, section_of
+from tests.fate_flow.flow import GUEST, HOST, Flow, Installation, MakeFlow
+from tests.fate_flow.switches import CLIENT, HOOKS, KEYS, UNAUTHENTICATED, retcode
 from tests.support.site import wait_until
 
 grpc_router = pytest.importorskip("tests.support.grpc_router", reason="grpcio is not installed")

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from fate_ext_plugin.audit_search import read
-from tests.fate_flow.conftest import MakeFlow, expected, ids_of, section_of
-from tests.fate_flow.flow import GUEST, HOST, Flow, Installation
+from tests.fate_flow.features import expected, ids_of, section_of
+from tests.fate_flow.flow import GUEST, HOST, Flow, Installation, MakeFlow
 
 CONF: Dict[str, Any] = {
     "party_id": GUEST, "permission": {"switch": True, "component": True, "dataset": True},

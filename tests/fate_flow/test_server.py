@@ -11,13 +11,10 @@ import requests
 
 from fate_ext_plugin.fence import Fence
 from fate_ext_plugin.registration import service_uri
-from tests.fate_flow.conftest import MakeFlow, expected, ids_of, section_of
-from tests.fate_flow.flow import Caller, Flow, Installation
+from tests.fate_flow.features import expected, ids_of, section_of
+from tests.fate_flow.flow import Caller, Flow, Installation, MakeFlow
+from tests.fate_flow.switches import CLIENT, KEYS, UNAUTHENTICATED, retcode
 from tests.support.site import wait_until
-
-KEYS = ("test-app-key", "test-secret-key")
-CLIENT = {"switch": True, "http_app_key": KEYS[0], "http_secret_key": KEYS[1]}
-UNAUTHENTICATED = 109
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +26,6 @@ def shared_flow(make_flow: MakeFlow, features: Path) -> Flow:
 def flow(shared_flow: Flow) -> Flow:
     """For tests that leave it as it was."""
     return shared_flow if shared_flow.process else shared_flow.start()
-
-
-def retcode(response: requests.Response) -> Optional[int]:
-    assert response.status_code == 200
-    code: Optional[int] = response.json().get("retcode")
-    return code
 
 
 # -- mounted ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Iterator, NamedTuple
 import pytest
 import requests
 
-from tests.fate_flow.conftest import expected, ids_of, section_of
+from tests.fate_flow.features import expected, ids_of, section_of
 from tests.fate_flow.flow import Flow, Installation
 from tests.support.nginx import Nginx
 from tests.support.site import wait_until

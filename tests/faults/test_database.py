@@ -6,7 +6,7 @@ from typing import Callable, Dict, Iterator, Tuple
 import pytest
 import requests
 
-from tests.support.all_services import Services, good, site_with_all
+from tests.support.all_services import Services, ask_all, good, site_with_all
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background
 from tests.support.cable import Cable
@@ -47,12 +47,6 @@ def site(shared_site: Site, cable: Cable, folder: Path) -> Iterator[Site]:
     (folder / "go").unlink() if (folder / "go").exists() else None
     yield shared_site
     cable.mend()
-
-
-def ask_all(services: Services, times: int = 1) -> Dict[str, requests.Response]:
-    """All at once; the last answers."""
-    asked = [(name, Background(call)) for name, call in services.calls().items() for _ in range(times)]
-    return {name: call.result() for name, call in asked}
 
 
 def answer_of(call: Callable[[], requests.Response]) -> requests.Response:

@@ -11,8 +11,7 @@ import pytest
 import requests
 
 from fate_ext_plugin.audit_search import read
-from tests.faults.test_database import ask_all
-from tests.support.all_services import Services, good, site_with_all
+from tests.support.all_services import Services, ask_all, good, site_with_all
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background
 from tests.support.dispatcher import let_it_look_around

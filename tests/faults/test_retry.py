@@ -1,8 +1,8 @@
 """FATE Flow tries a task again while the feature job of its first try still runs: two uploads for one FATE job."""
 from pathlib import Path
 
-from tests.conftest import MakeSite
 from tests.support.api_reader import ApiReader
+from tests.support.site import MakeSite
 from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
 
 

@@ -8,10 +8,9 @@ import pytest
 import requests
 
 from fate_ext_plugin.db.feature_job import FeatureJob
-from tests.conftest import MakeSite
 from tests.support.api_reader import ApiReader
 from tests.support.dispatcher import let_it_look_around
-from tests.support.site import PATIENCE_SECONDS, Site, wait_until
+from tests.support.site import PATIENCE_SECONDS, MakeSite, Site, wait_until
 from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
 
 

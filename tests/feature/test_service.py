@@ -9,8 +9,8 @@ import pytest
 
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
-from tests.conftest import MakeSite, credit_view
-from tests.support.site import PATIENCE_SECONDS, wait_until
+from tests.support.credit import credit_view
+from tests.support.site import PATIENCE_SECONDS, MakeSite, wait_until
 
 
 def test_a_result_that_was_promised_stays_whatever_fails_after_it(

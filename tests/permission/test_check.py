@@ -15,7 +15,7 @@ from fate_ext_plugin.permission.check import Decision, Permission, decide
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import Grants, ListedGrants
 from fate_ext_plugin.permission.uses import Uses
-from tests.permission.conftest import MACHINE, asked, grant, recorded
+from tests.support.permission import MACHINE, asked, grant, recorded
 
 WEDNESDAY = MACHINE.parse("2026-11-25 12:00")
 

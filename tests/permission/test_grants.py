@@ -14,9 +14,9 @@ from fate_ext_plugin.permission import uses as uses_module
 from fate_ext_plugin.permission.grants import Grants, grant_of
 from fate_ext_plugin.permission.item import component, dataset
 from fate_ext_plugin.permission.uses import Uses
-from tests.auth.conftest import Clock
-from tests.permission.conftest import asked, grant
+from tests.support.clock import Clock
 from tests.support.databases import in_processes
+from tests.support.permission import asked, grant
 
 TODAY = "2026-11-25"
 EVERY_TERM = dict(

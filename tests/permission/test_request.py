@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fate_ext_plugin.errors import InvalidPermissionRequest
 from fate_ext_plugin.permission.item import component, dataset
 from fate_ext_plugin.permission.request import MAX_ITEMS, PermissionRequest, read_request
-from tests.permission.conftest import recorded
+from tests.support.permission import recorded
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

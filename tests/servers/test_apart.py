@@ -12,9 +12,9 @@ import requests
 
 from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.db.server import Server
-from tests.servers.conftest import Cluster
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background
+from tests.support.cluster import Cluster
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import go, has_ended, lines, wait_started
 from tests.support.wire import refused

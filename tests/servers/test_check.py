@@ -11,8 +11,8 @@ from fate_ext_plugin.cli.commands import cli
 from fate_ext_plugin.cli.findings import Doubtful
 from fate_ext_plugin.db.migration import MODELS
 from fate_ext_plugin.db.server import Server
-from tests.servers.conftest import Cluster
 from tests.support.api_reader import ApiReader
+from tests.support.cluster import Cluster
 from tests.support.fake_flow import FakeFlow
 
 

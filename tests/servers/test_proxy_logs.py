@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from tests.servers.conftest import Cluster
+from tests.support.cluster import Cluster
 from tests.support.nginx import Behind
 from tests.support.site import Site, wait_until
 from tests.support.slow_source import lines

@@ -11,8 +11,8 @@ import pytest
 
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.db.feature_job import FeatureJob
-from tests.servers.conftest import Cluster
 from tests.support.api_reader import ApiReader
+from tests.support.cluster import Cluster
 from tests.support.site import Site, wait_until
 from tests.support.slow_source import go, has_ended, lines, started, wait_started
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Callable, List, Optional
 from typing import Counter as Counts
 
-from tests.strangers.conftest import answers, connect, is_well, make, of_process, reset
 from tests.support.site import Site, wait_until
+from tests.support.stranger import answers, connect, is_well, make, of_process, reset
 from tests.support.wire import target
 
 CLIENTS = 6

@@ -5,8 +5,8 @@ from typing import Callable, Dict
 import pytest
 import requests
 
-from tests.strangers.conftest import exchange, head
 from tests.support.site import Site
+from tests.support.stranger import exchange, head
 
 METHODS = ["TRACE", "CONNECT", "PROPFIND", "FOO"]
 PATHS = ["/v1/ext", "/v1/ext/", "/v1/ext/health", "/v1/ext/upload", "/v1/ext/admin/jobs", "/v1/ext/console",

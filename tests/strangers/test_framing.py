@@ -5,10 +5,10 @@ from typing import List, Tuple
 
 import pytest
 
-from tests.strangers.conftest import answers, connect, exchange, head, is_well, of_process, reset
 from tests.support.admin import Admin
 from tests.support.all_services import APP_KEY, SECRET
 from tests.support.site import Site, wait_until
+from tests.support.stranger import answers, connect, exchange, head, is_well, of_process, reset
 from tests.support.wire import target
 
 HEALTH = head("GET", "/v1/ext/health")

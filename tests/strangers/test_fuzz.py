@@ -1,7 +1,7 @@
 """A short run of :mod:`tests.strangers.fuzz`, always the same one."""
-from tests.strangers.conftest import of_process
 from tests.strangers.fuzz import run, settled, traces_of_ours
 from tests.support.site import Site
+from tests.support.stranger import of_process
 
 EXCHANGES = 150  # of each client
 

@@ -9,8 +9,8 @@ from flask import Flask, Request
 import fate_ext_plugin
 from fate_ext_plugin.apps.headers import cookies, parse_parameters, preferences
 from fate_ext_plugin.host import fate_flow_v1
-from tests.strangers.conftest import exchange, head, is_well
 from tests.support.site import Site
+from tests.support.stranger import exchange, head, is_well
 from tests.support.wire import target
 
 #: Doubles the time of Werkzeug 2.3 for each backslash.

@@ -6,7 +6,8 @@ from typing import Any, Callable
 import pytest
 import requests
 
-from tests.strangers.conftest import (
+from tests.support.site import Site, wait_until
+from tests.support.stranger import (
     LONG,
     THREADS,
     answers,
@@ -17,7 +18,6 @@ from tests.strangers.conftest import (
     of_process,
     sockets,
 )
-from tests.support.site import Site, wait_until
 
 CLIENTS = 100
 SIGN_IN = ["POST", "/v1/ext/console/sign-in", "Content-Type: application/x-www-form-urlencoded"]

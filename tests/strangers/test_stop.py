@@ -9,10 +9,10 @@ import pytest
 import requests
 
 from fate_ext_plugin import server
-from tests.strangers.conftest import LONG, connect, head, is_well
 from tests.support.api_reader import ApiReader
 from tests.support.site import Site, wait_until
 from tests.support.slow_source import install_slow_source, slow_view
+from tests.support.stranger import LONG, connect, head, is_well
 from tests.support.wire import target
 
 WIDE = [f"{number}{'x' * 200}" for number in range(10)]

@@ -15,9 +15,10 @@ from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.permission.grants import Grants
-from tests.auth.conftest import vectors
-from tests.permission.conftest import grant, recorded
 from tests.support.api_reader import ApiReader
+from tests.support.background import Background
+from tests.support.permission import grant, recorded
+from tests.support.recordings import vectors
 from tests.support.site import PATIENCE_SECONDS, Site
 from tests.support.slow_source import install_slow_source, slow_view
 
@@ -107,3 +108,9 @@ def good(name: str, response: requests.Response) -> bool:
     if name == "query":
         return bool(response.json()["data"]["status"] == "success")
     return bool(response.json()["code"] == 0)
+
+
+def ask_all(services: Services, times: int = 1) -> Dict[str, requests.Response]:
+    """All at once; the last answers."""
+    asked = [(name, Background(call)) for name, call in services.calls().items() for _ in range(times)]
+    return {name: call.result() for name, call in asked}

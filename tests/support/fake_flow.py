@@ -11,6 +11,7 @@ from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
 VERSION = "/v1/server/version/get"
 NOT_FOUND = {"retcode": 100, "retmsg": "<NotFound '404: Not Found'>"}
 UNAUTHENTICATED = {"retcode": 109, "retmsg": "requirement headers parameters"}
+SUCCESS = (200, b'{"retcode": 0, "retmsg": "success"}')
 Reply = Tuple[int, Any]
 
 

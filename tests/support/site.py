@@ -11,7 +11,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import requests
 import yaml
@@ -30,6 +30,7 @@ UNHURRIED = {"fate_ext_plugin.server.REQUESTS_SECONDS": PATIENCE_SECONDS,
 # Below those that the kernel gives away by itself.
 PORTS = range(10_000, 30_000)
 ALL = [*FEATURE_SERVICES, "client_authentication", "site_authentication", "signature", "permission", "metrics"]
+MakeSite = Callable[..., "Site"]
 
 
 def free_port() -> int:

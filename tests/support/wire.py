@@ -1,21 +1,17 @@
 """HTTP below the level of a client library, and what all refusals have in common."""
-import json
 import socket
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Dict, Iterator, Set, Tuple
 
 import requests
 
+from tests.support.recordings import lines_of
 from tests.support.site import PATIENCE_SECONDS, Site
-
-DATA = Path(__file__).parent.parent / "data"
 
 
 def recorded(service: str) -> Dict[str, Any]:
     """What a real FATE Flow 1.11.2 sent to the registered ``service`` in an ApiReader job."""
-    lines = (DATA / "fate_flow_1.11.2_api_reader.jsonl").read_text("utf-8").splitlines()
-    return next(request for request in map(json.loads, lines) if request["service"] == service)
+    return next(request for request in lines_of("fate_flow_1.11.2_api_reader.jsonl") if request["service"] == service)
 
 
 def target(url: str) -> str:

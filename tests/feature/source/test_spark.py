@@ -22,9 +22,8 @@ from fate_ext_plugin.feature.source.spark import START_SHARE, SparkSchema, Spark
 from fate_ext_plugin.feature.source.spark.application import application
 from fate_ext_plugin.feature.source.spark.shared_folder import STALE_MS
 from fate_ext_plugin.feature.view import Parameter
-from tests.conftest import MakeSite
 from tests.support.api_reader import ApiReader
-from tests.support.site import free_port, wait_until
+from tests.support.site import MakeSite, free_port, wait_until
 from tests.support.slow_source import jobs_of
 from tests.support.spark_cluster import SparkCluster, require_spark
 

@@ -1,33 +1,20 @@
+"""Grants and requests, in few words."""
 import json
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, List, Sequence
 
-import pytest
-
-from fate_ext_plugin.db.base import Store
-from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.item import component, dataset
 from fate_ext_plugin.permission.request import PermissionRequest
 from fate_ext_plugin.schema.permission import load_grant
-from tests.support.databases import empty_store
+from tests.support.recordings import lines_of
 
 MACHINE = Calendar()
-DATA = Path(__file__).parent.parent / "data"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with empty_store("sqlite", tmp_path) as store:
-        migrate(store)
-        yield store
 
 
 def recorded() -> List[Dict[str, Any]]:
     """What a real FATE Flow 1.11.2 asked: two uploads, then the two roles of an ApiReader job."""
-    lines = (DATA / "fate_flow_1.11.2_permission.jsonl").read_text("utf-8").splitlines()
-    return [json.loads(json.loads(line)["body"]["text"]) for line in lines]
+    return [json.loads(line["body"]["text"]) for line in lines_of("fate_flow_1.11.2_permission.jsonl")]
 
 
 def grant(name: str = "it", party: Any = "9999", calendar: Calendar = MACHINE, **terms: Any) -> Grant:

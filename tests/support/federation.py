@@ -1,0 +1,51 @@
+"""Two parties, one that signs and one that checks."""
+from typing import Any, List, Optional
+
+import pytest
+
+from fate_ext_plugin.auth.box import SecretBox
+from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.replay import MemoryNonces
+from fate_ext_plugin.auth.site import SiteAuthentication
+from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.errors import Unauthenticated
+from tests.support.clock import Clock
+from tests.support.keys import public_of
+
+BOX = SecretBox(b"k" * 32)
+BODY = {"job_id": "202611231038053132510", "party_status": "success", "note": "中文", "rate": 0.5, "none": None}
+
+
+class Trail:
+    """An audit trail that a test can look at."""
+
+    def __init__(self) -> None:
+        self.entries: List[Any] = []
+
+    def write(self, *entry: Any) -> None:
+        self.entries.append(entry)
+
+    @property
+    def reason(self) -> str:
+        return str(self.entries[-1][5])
+
+
+class Federation:
+    """Party 9999, which signs, and party 10000, which knows its key and checks; one clock."""
+
+    def __init__(self, store: Store, pem: str, other: str, digest: str = "sha256") -> None:
+        self.clock, self.trail = Clock(), Trail()
+        self.keys = SiteKeys(store, BOX)
+        self.keys.add_private("9999", pem)
+        self.keys.add_public("8888", public_of(other))
+        self.guest = self.site("9999", digest)
+        self.host = self.site("10000")
+
+    def site(self, party: str, digest: str = "sha256") -> SiteAuthentication:
+        return SiteAuthentication(
+            self.keys, party, MemoryNonces(self.clock, self.clock), self.trail, digest, 120, 60, self.clock)  # type: ignore[arg-type]
+
+    def refuses(self, party: Any, signature: Any, body: Any, reason: str, says: Optional[str] = None) -> None:
+        with pytest.raises(Unauthenticated, match=says):
+            self.host.check(party, signature, body)
+        assert self.trail.entries[-1] == ("site", False, str(party), None, None, reason)
