@@ -2,19 +2,12 @@
 import json
 from typing import Any, Dict, List
 
+import pytest
 import requests
 
-from tests.fate_flow.conftest import expected
+from tests.fate_flow.features import expected
 from tests.fate_flow.flow import GUEST, HOST, JOB_SECONDS, Flow, Installation
-from tests.fate_flow.test_permission import (  # noqa: F401
-    LEAST,
-    flow,
-    grant,
-    needs_mysql,
-    refusal,
-    shared_flow,
-    submit,
-)
+from tests.fate_flow.permission import LEAST, grant, needs_mysql, refusal, submit
 from tests.support.site import wait_until
 
 pytestmark = needs_mysql
@@ -22,18 +15,23 @@ IDS = [*LEAST, "--dataset", "exp/ids"]
 DSL = {"components": {"reader_0": {"module": "Reader", "output": {"data": ["data"]}}}}
 
 
+@pytest.fixture
+def flow(permission_flow: Flow) -> Flow:
+    return permission_flow
+
+
 def reads(name: str) -> Dict[str, Any]:
     """Component parameters with which the host's Reader reads exp/<name>."""
     return {"role": {"host": {"0": {"reader_0": {"table": {"name": name, "namespace": "exp"}}}}}}
 
 
-def ask(flow: Flow, path: str, body: Any, party: int = GUEST) -> Dict[str, Any]:  # noqa: F811
+def ask(flow: Flow, path: str, body: Any, party: int = GUEST) -> Dict[str, Any]:
     """A request to FATE Flow's schedulers, as ``party`` sends it."""
     answer = requests.post(f"{flow.url}/v1{path}", json=body, headers={"SRC-PARTY-ID": str(party)}, timeout=60)
     return dict(answer.json())
 
 
-def create(flow: Flow, job: str, role: str, party: int, **changes: Any) -> str:  # noqa: F811
+def create(flow: Flow, job: str, role: str, party: int, **changes: Any) -> str:
     """Ask for a job of one Reader that reads exp/ids; what FATE Flow answers. ``changes``: to the columns it sends."""
     conf = {"dsl_version": 2, "initiator": {"role": "guest", "party_id": HOST}, "role": {role: [party]},
             "job_parameters": {"common": {"job_type": "train", "model_id": f"guest-{HOST}#model",
@@ -44,7 +42,7 @@ def create(flow: Flow, job: str, role: str, party: int, **changes: Any) -> str: 
 
 
 def test_a_permitted_job_can_not_be_made_to_read_another_table(
-    flow: Flow, installation: Installation  # noqa: F811
+    flow: Flow, installation: Installation
 ) -> None:
     """FATE Flow's schedulers may write any column of a job and its tasks, and where the output of a component lies."""
     grant(flow, *IDS, "--name", "least")
@@ -71,7 +69,7 @@ def test_a_permitted_job_can_not_be_made_to_read_another_table(
         assert flow.output(job_id) == expected(range(990, 1010))
 
 
-def test_the_output_of_another_job_can_not_be_inherited_without_a_grant(flow: Flow) -> None:  # noqa: F811
+def test_the_output_of_another_job_can_not_be_inherited_without_a_grant(flow: Flow) -> None:
     grant(flow, *IDS, "--name", "least")
     source = flow.submit()
     flow.wait(source)
@@ -93,7 +91,7 @@ def test_the_output_of_another_job_can_not_be_inherited_without_a_grant(flow: Fl
     assert flow.wait(inherited) == flow.job(source)["f_status"], flow.report(inherited)
 
 
-def test_a_used_up_grant_can_not_be_used_by_a_known_job_in_another_role(flow: Flow) -> None:  # noqa: F811
+def test_a_used_up_grant_can_not_be_used_by_a_known_job_in_another_role(flow: Flow) -> None:
     grant(flow, "--party", str(HOST), "--component", "reader", "--dataset", "exp/*", "--name", "once",
           "--max-uses", "1")
     job_id = "202601010000000000002"
@@ -107,7 +105,7 @@ def test_a_used_up_grant_can_not_be_used_by_a_known_job_in_another_role(flow: Fl
     assert "permission check failed" not in create(flow, job_id, "host", HOST + 1)
 
 
-def test_an_arbiter_reads_nothing_and_needs_no_dataset(flow: Flow) -> None:  # noqa: F811
+def test_an_arbiter_reads_nothing_and_needs_no_dataset(flow: Flow) -> None:
     grant(flow, *IDS, "--name", "host")
     roles = {"guest": [GUEST], "host": [HOST], "arbiter": [HOST]}
     assert "may not use component reader here as arbiter" in refusal(flow, role=roles)
@@ -117,7 +115,7 @@ def test_an_arbiter_reads_nothing_and_needs_no_dataset(flow: Flow) -> None:  # n
     assert flow.wait(job_id) == "success", flow.report(job_id)
 
 
-def test_a_permitted_job_can_be_rerun_as_it_is(flow: Flow) -> None:  # noqa: F811
+def test_a_permitted_job_can_be_rerun_as_it_is(flow: Flow) -> None:
     """FATE Flow makes each task anew then, by a request that writes a whole row."""
     grant(flow, *IDS, "--name", "least")
     job_id = flow.submit()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fate_ext_plugin.errors import InvalidPermissionRequest
 from fate_ext_plugin.permission.item import DATASET, dataset
 from fate_ext_plugin.permission.request import PermissionRequest, read_request
-from tests.permission.conftest import recorded
+from tests.support.permission import recorded
 
 JOB = "202611231038053132510"  # the recorded one
 SECRET = {"namespace": "credit", "name": "secret"}

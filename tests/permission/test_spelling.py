@@ -14,8 +14,8 @@ from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import ListedGrants
 from fate_ext_plugin.permission.item import code_point, dataset, fold, is_plain, unusable
 from fate_ext_plugin.permission.request import read_request
-from tests.permission.conftest import MACHINE, asked, grant, recorded
 from tests.support.databases import empty_store
+from tests.support.permission import MACHINE, asked, grant, recorded
 
 EVERY_CHARACTER = [chr(number) for number in range(sys.maxunicode + 1)]
 # Whoever wants to hide a name hides it in these, or takes letters that look or compare alike.
