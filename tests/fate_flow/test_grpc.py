@@ -15,7 +15,7 @@ from tests.fate_flow.flow import GUEST, HOST, Flow, Installation, MakeFlow
 from tests.fate_flow.switches import CLIENT, HOOKS, KEYS, UNAUTHENTICATED, retcode
 from tests.support.site import wait_until
 
-grpc_router = pytest.importorskip("tests.support.grpc_router", reason="grpcio is not installed")
+grpc_router = pytest.importorskip("tests.support.grpc_router", reason="grpcio, which FATE brings, is not installed")
 
 BUILT_IN = {kind: f"fate_flow.hook.flow.{kind}" for kind in HOOKS}
 AUTHENTICATION = {"client": CLIENT, "site": {"switch": True}}
