@@ -22,13 +22,14 @@ def refuse_changed_jobs() -> None:
 
 def _refuse_changed_job() -> Any:
     """By the route that FATE Flow will take: a path has many spellings. FATE Flow has checked before who asks."""
-    from fate_flow.entity import RetCode
-    from fate_flow.settings import PARTY_ID
-    from fate_flow.utils.api_utils import get_json_result
     from flask import request
 
     if request.url_rule is None or not request.url_rule.rule.startswith(PREFIXES):
         return None
+    from fate_flow.entity import RetCode
+    from fate_flow.settings import PARTY_ID
+    from fate_flow.utils.api_utils import get_json_result
+
     path = request.view_args or {}
     own = request.headers.get("src_party_id", "") in (*SELF, str(PARTY_ID or ""))
     refusal = objection(request.url_rule.rule, path, request.get_json(force=True, silent=True), own,
