@@ -2,7 +2,7 @@ import os
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator
 
 import pytest
 from Crypto.PublicKey import RSA
@@ -14,12 +14,12 @@ from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from tests.support import databases
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite, sites_in
 from tests.support.clock import Clock
-from tests.support.credit import credit_view
 from tests.support.databases import KINDS, empty_store
 from tests.support.fake_flow import FakeFlow
 from tests.support.mariadb import MariaDB
-from tests.support.site import MakeSite, Site
+from tests.support.site import Site
 
 # The same examples in each run, however slow the machine is. What the examples of a property share is harmless.
 settings.register_profile(
@@ -88,27 +88,21 @@ def parsed_once() -> Iterator[None]:
 
 @pytest.fixture
 def make_site(tmp_path: Path) -> Iterator[MakeSite]:
-    """Start servers; all are stopped when the test ends."""
-    sites: List[Site] = []
-
-    def make(settings: Optional[Dict[str, Any]] = None, folder: str = "site", start: bool = True) -> Site:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        site = Site(tmp_path / folder, settings or {"views": {"credit": credit_view(tmp_path)}})
-        sites.append(site)
-        return site.start() if start else site
-
-    yield make
-    for site in sites:
-        site.stop()
+    """Build sites, and start them unless told otherwise, for one test: see :mod:`tests.support.builder`."""
+    with sites_in(tmp_path) as make:
+        yield make
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One running server for all tests of a file that leave it as it was."""
-    folder = tmp_path_factory.mktemp("site")
-    site = Site(folder, {"views": {"credit": credit_view(folder)}}).start()
-    yield site
-    site.stop()
+def make_shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeSite]:
+    """The same for all tests of a file, which leave it as it was."""
+    with sites_in(tmp_path_factory.mktemp("shared")) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def site(make_shared_site: MakeSite) -> Site:
+    return make_shared_site()
 
 
 @pytest.fixture

@@ -6,16 +6,14 @@ from typing import Any, Dict
 import pytest
 
 from fate_ext_plugin.admin.catalog import OPERATIONS
-from fate_ext_plugin.cli.rooms import open_rooms
-from tests.support.site import MakeSite
+from tests.support.builder import MakeSite
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "administration.md").read_text("utf-8")
 
 
 def test_the_example_signs_as_the_server_wants_it(make_site: MakeSite) -> None:
-    site = make_site({"authentication": {"party_id": "9999"}, "permission": {}}, start=False)
-    secret = open_rooms(site.conf).clients.add("ops", "Operator", role="admin", algorithm="hmac-sha256")
-    site.start()
+    site = make_site(authentication={"party_id": "9999"}, permission={},
+                     clients={"ops": {"role": "admin", "algorithm": "hmac-sha256"}})
     code = re.search(r"\n\n((?:    import [^\n]*\n)(?:(?:    [^\n]*)?\n)+)", TEXT)
     assert code
     found: Dict[str, Any] = {}
@@ -23,7 +21,7 @@ def test_the_example_signs_as_the_server_wants_it(make_site: MakeSite) -> None:
     assert len(code.group(1).strip().splitlines()) < 25
 
     def call(*request: Any, **body: Any) -> Any:
-        return found["call"](f"http://127.0.0.1:{site.port}", "ops", secret, *request, **body)
+        return found["call"](site.address, "ops", site.secrets["ops"], *request, **body)
     assert call("GET", "/jobs", {"status": "failed"})["jobs"] == []
     assert call("POST", "/grants", body={"name": "new", "party": "*", "components": ["hetero*"]})["made_by"] == "ops"
     assert call("DELETE", "/grants/new")["name"] == "new"

@@ -2,65 +2,53 @@
 import json
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, List
 
 import pytest
 import requests
 
 from fate_ext_plugin.admin.catalog import BY_NAME, OPERATIONS
 from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.auth.box import SecretBox, master_key
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
-from fate_ext_plugin.db.base import Store, now_ms
-from fate_ext_plugin.db.migration import migrate
-from fate_ext_plugin.host.standalone import open_database
+from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.schema.admin import SettingsAnswer
 from fate_ext_plugin.settings import AuthenticationSettings, PermissionSettings, Settings
 from tests.support.admin import PREFIX, Admin, refused
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.credit import credit_view
 from tests.support.recordings import vectors
-from tests.support.site import MakeSite, Site, wait_until
-from tests.support.slow_source import install_slow_source, slow_view, wait_started
+from tests.support.site import Site, wait_until
+from tests.support.slow_source import slow_view, wait_started
+from tests.support.tables import Tables
 from tests.support.wire import exchange
 
 # A stock fate-client's, as it is when its site has the plugin: without a role.
 PLAIN = "fate-client"
 
 
-def table(site: Site) -> Tuple[Clients, SiteKeys]:
-    """What `fate-ext client` and `fate-ext key` work on."""
-    box = SecretBox(master_key(site.data_dir / "master_key", None, make=True))
-    store = Store(open_database(site.settings))
-    migrate(store)
-    return Clients(store, box), SiteKeys(store, box)
-
-
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(make_shared_site: MakeSite) -> Site:
     """A site with features, authentication and permission, and an admin ``ops``, a viewer and a stock client."""
-    folder = tmp_path_factory.mktemp("site")
-    view = credit_view(folder)
-    broken = {**view, "source": {"type": "file", "path": str(folder / "none" / "*.parquet")}, "parameters": {}}
-    bad = {**view, "columns": ["colour"]}  # no such column in the files
-    site = Site(folder, {
-        "authentication": {"party_id": "9999"}, "permission": {"time_zone": "Asia/Shanghai"},
-        "views": {"credit": view, "broken": broken, "bad": bad}, "concurrent_jobs": 1})
-    clients, keys = table(site)
-    site.secrets = {  # type: ignore[attr-defined]
-        "ops": clients.add("ops", "Operator", role="admin", algorithm="hmac-sha256"),
-        "looker": clients.add("looker", "Looks only", role="viewer"), PLAIN: clients.add(PLAIN, "Stock")}
-    keys.add_private("9999", vectors("1.11.2")["private_key"])
-    site.start()
-    yield site
-    site.stop()
+    return make_shared_site(
+        views={"credit": credit_view, "broken": without_files, "bad": without_column}, concurrent_jobs=1,
+        authentication={"party_id": "9999"}, permission={"time_zone": "Asia/Shanghai"},
+        clients={"ops": {"role": "admin", "algorithm": "hmac-sha256"}, "looker": "viewer", PLAIN: None},
+        private_keys={"9999": vectors("1.11.2")["private_key"]})
+
+
+def without_files(folder: Path) -> Dict[str, Any]:
+    source = {"type": "file", "path": str(folder / "none" / "*.parquet")}
+    return {**credit_view(folder), "source": source, "parameters": {}}
+
+
+def without_column(folder: Path) -> Dict[str, Any]:
+    """The files have no such one."""
+    return {**credit_view(folder), "columns": ["colour"]}
 
 
 def client(site: Site, app_key: str) -> Admin:
-    return Admin(f"http://127.0.0.1:{site.port}", app_key, site.secrets[app_key],  # type: ignore[attr-defined]
-                 "sha256" if app_key == "ops" else "sha1")
+    return Admin(site.address, app_key, site.secrets[app_key], "sha256" if app_key == "ops" else "sha1")
 
 
 @pytest.fixture(scope="module")
@@ -131,12 +119,8 @@ class TestJobs:
         assert reader.status(job_id)["status"] == "unknown" and not [name for name in site.files() if job_id in name]
 
     def test_one_that_runs_is_canceled_and_its_fate_job_told_why(self, make_site: MakeSite, tmp_path: Path) -> None:
-        site = install_slow_source(make_site({"authentication": {}}, folder="slow", start=False))
-        site.data_dir.mkdir(mode=0o700)
-        clients, _ = table(site)
-        admin = Admin(f"http://127.0.0.1:{site.port}", "ops", clients.add("ops", "Operator", role="admin"))
-        site.write_settings(views={"slow": slow_view(tmp_path)})
-        site.start()
+        site = make_site(views={"slow": slow_view}, authentication={}, clients={"ops": "admin"})
+        admin = Admin(site.address, "ops", site.secrets["ops"])
         reader = ApiReader(site)
         job_id = reader.job(["u1"], do="wait")
         wait_started(tmp_path, "u1")
@@ -448,15 +432,14 @@ def test_what_changes_something_is_no_get_and_the_rest_is_one_or_explain() -> No
     assert len({(operation.method, operation.path) for operation in OPERATIONS}) == len(OPERATIONS) == len(BY_NAME)
 
 
-def test_fate_flow_s_own_client_has_no_role(site: Site, tmp_path: Path) -> None:
+def test_fate_flow_s_own_client_has_no_role(make_site: MakeSite) -> None:
     """Its app key stands in service_conf.yaml, which many can read."""
     from fate_ext_plugin.authentication import open_authentication
     from fate_ext_plugin.errors import RoleMissing
 
-    store = Store(open_database(Site(tmp_path, {"authentication": {}}).settings))
-    (tmp_path / "ext").mkdir()
+    site = make_site(start=False, authentication={})
     authentication = open_authentication(
-        Site(tmp_path, {"authentication": {}}).settings, store, "9999", ("flow", "its secret"), list)
+        site.settings, Tables(site).store, "9999", ("flow", "its secret"), list)
     stamp = {"timestamp": str(now_ms()), "nonce": "n"}
     request = ClientRequest(f"{PREFIX}/jobs", stamp, method="GET", route=f"{PREFIX}/jobs")
     signature = Signer("its secret", "hmac-sha1").sign(signed_text(request, "flow"))
@@ -584,7 +567,7 @@ class TestAttacks:
         assert answer.status_code in (401, 404) and answer.json()["retcode"] != 0
 
     def test_a_guesser_is_slowed_down(self, site: Site) -> None:
-        stranger = Admin(f"http://127.0.0.1:{site.port}", "guessed", "a" * 16)
+        stranger = Admin(site.address, "guessed", "a" * 16)
         says = {stranger.ask("GET", "/jobs").json()["retmsg"] for _ in range(30)}
         assert any("again" in one or "many" in one for one in says), says
 
@@ -594,12 +577,12 @@ def test_no_answer_holds_a_secret(admin: Admin, viewer: Admin, site: Site) -> No
     for operation in OPERATIONS:
         for asker in (admin, viewer):
             asker.ask(operation.method, path_of(operation), body=None if operation.method == "GET" else {})
-    clients, keys = table(site)
-    rows = clients._store.call(lambda: list(clients._store.database.execute_sql(
+    store = Tables(site).store
+    rows = store.call(lambda: list(store.database.execute_sql(
         "SELECT f_secret, f_previous_secret FROM t_ext_client").fetchall()))
     sealed = [value for row in rows for value in row if value]
     secrets = [
-        *site.secrets.values(), *sealed, (site.data_dir / "master_key").read_text().strip(),  # type: ignore[attr-defined]
+        *site.secrets.values(), *sealed, (site.data_dir / "master_key").read_text().strip(),
         site.url("upload").rpartition("token=")[2], site.url("metrics").rpartition("token=")[2],
         "PRIVATE KEY", str(site.data_dir / "master_key"), (site.data_dir / "secret").read_bytes().hex()]
     assert len(secrets) > 8

@@ -4,7 +4,7 @@ FATE Flow reads ``code`` and ``msg`` of an answer with status 200 (contract sect
 """
 import json
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict
 
 import pytest
 import requests
@@ -13,43 +13,26 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.auth.box import SecretBox, master_key
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
-from fate_ext_plugin.db.base import Store, now_ms
-from fate_ext_plugin.db.migration import migrate
+from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.errors import InvalidRequestBody
-from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.schema.authentication import CLIENT_AUTHENTICATION, load_client_request
+from tests.support.builder import MakeSite
 from tests.support.examples import examples
 from tests.support.recordings import lines_of, vectors
-from tests.support.site import MakeSite, Site, wait_until
+from tests.support.site import Site, wait_until
 
 KEY, SECRET = "demo-app-key", "demo-secret-key"
 # The recordings are old, so their clock counts. The widest window there is does not reach them; they are signed anew.
-SECTION: Dict[str, Any] = {"authentication": {"party_id": "9999", "signature_over_http": True}}
-
-
-def rooms(site: Site) -> Any:
-    """The tables of a site that has not started yet, as `fate-ext client` and `fate-ext key` make them."""
-    box = SecretBox(master_key(site.data_dir / "master_key", None, make=True))
-    store = Store(open_database(site.settings))
-    migrate(store)
-    return Clients(store, box), SiteKeys(store, box)
+SIGNING: Dict[str, Any] = {"authentication": {"party_id": "9999", "signature_over_http": True}}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(make_shared_site: MakeSite) -> Site:
     """A site of authentication alone: no feature view."""
-    site = Site(tmp_path_factory.mktemp("site"), SECTION)
-    clients, keys = rooms(site)
-    clients.add(KEY, "the recorded client", secret=SECRET.ljust(16, "!"))
-    keys.add_private("9999")
-    keys.add_public("10000", vectors("1.11.2")["public_key"])
-    site.start()
-    yield site
-    site.stop()
+    return make_shared_site(
+        **SIGNING, clients={KEY: {"name": "the recorded client", "secret": SECRET.ljust(16, "!")}},
+        private_keys={"9999": None}, partners={"10000": vectors("1.11.2")["public_key"]})
 
 
 def ask(site: Site, service: str, body: Any) -> requests.Response:
@@ -148,13 +131,13 @@ def test_without_views_the_feature_services_are_not_there(site: Site) -> None:
 
 
 def test_signature_is_served_only_where_it_was_asked_for(make_site: MakeSite) -> None:
-    site = make_site({"authentication": {"party_id": "9999"}})
+    site = make_site(authentication={"party_id": "9999"})
     assert ask(site, "signature", {"party_id": 9999, "body": {}}).status_code == 404
     assert code_of(ask(site, "site_authentication", {"src_party_id": "", "site_signature": "", "body": {}})) == 109
 
 
 def test_every_decision_stands_in_the_trail_and_no_secret_does(make_site: MakeSite) -> None:
-    site = make_site(SECTION)
+    site = make_site(**SIGNING)
     signed = ask(site, "signature", {"party_id": 9999, "body": {}}).json()["data"]
     ask(site, "site_authentication", {"src_party_id": "9999", "site_signature": signed, "body": {}})
     ask(site, "site_authentication", {"src_party_id": "1", "site_signature": signed, "body": {}})
@@ -172,7 +155,7 @@ def test_every_decision_stands_in_the_trail_and_no_secret_does(make_site: MakeSi
 
 
 def test_a_lost_master_key_is_an_error_of_the_start(make_site: MakeSite) -> None:
-    site = make_site(SECTION)
+    site = make_site(**SIGNING)
     site.stop()
     (site.data_dir / "master_key").write_text("0" * 64)
     with pytest.raises(AssertionError, match="the master key is not the one"):

@@ -9,27 +9,24 @@ import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Iterator, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 import requests
 
 from tests.support.api_reader import ApiReader, md5
+from tests.support.builder import MakeSite
 from tests.support.credit import credit_view
 from tests.support.site import Site
-from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
+from tests.support.slow_source import go, slow_view, wait_started
 from tests.support.wire import exchange, recorded, refused, target
 
 LINES = ["id,age", "u1,1", "u2,2"]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
-    site = install_slow_source(Site(folder, {
-        "views": {"credit": credit_view(folder), "slow": slow_view(folder)}, "default_view": "credit"})).start()
-    yield site
-    site.stop()
+def site(make_shared_site: MakeSite) -> Site:
+    return make_shared_site(views={"credit": credit_view, "slow": slow_view}, default_view="credit")
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +43,12 @@ def ended(site: Site, ids: bytes, **parameters: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def big(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[Site, str]]:
+def big(make_shared_site: MakeSite) -> Tuple[Site, str]:
     """A server that compresses, and a result too large for what sockets buffer, compressed or not."""
-    folder = tmp_path_factory.mktemp("big")
-    view = dict(credit_view(folder), missing_ids="keep")
-    site = Site(folder, {"views": {"credit": view}, "gzip": True}).start()
-    source = random.Random(7)
-    yield site, ended(site, b"".join(b"%064x\n" % source.getrandbits(256) for _ in range(300_000)))
-    site.stop()
+    def keeping(folder: Path) -> Dict[str, Any]:
+        return {**credit_view(folder), "missing_ids": "keep"}
+    site, source = make_shared_site("big", views={"credit": keeping}, gzip=True), random.Random(7)
+    return site, ended(site, b"".join(b"%064x\n" % source.getrandbits(256) for _ in range(300_000)))
 
 
 def result_path(site: Site, job_id: str) -> Path:

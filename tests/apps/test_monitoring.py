@@ -5,7 +5,7 @@ import re
 import threading
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Iterator, Set
+from typing import Any, Set
 
 import pytest
 import requests
@@ -21,26 +21,23 @@ from fate_ext_plugin.plugin import Plugin
 from fate_ext_plugin.readiness import Readiness
 from fate_ext_plugin.settings import read_settings_file
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.clock import Clock
 from tests.support.credit import credit_view
-from tests.support.site import MakeSite, Site, wait_until
-from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
+from tests.support.site import Site, wait_until
+from tests.support.slow_source import go, slow_view, wait_started
 from tests.support.wire import refused
 
 # What the database says is kept for a shorter time.
-HASTY = {"fate_ext_plugin.metrics.KEEP_SECONDS": 0.2}
+HASTY = {"metrics.KEEP_SECONDS": 0.2}
 DASHBOARD = Path(__file__).resolve().parents[2] / "conf" / "grafana" / "fate_ext_plugin.json"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
-    site = Site(folder, {
-        "views": {"credit": credit_view(folder)}, "authentication": {"party_id": "9999"}, "permission": {},
-        "metrics": True, "min_free_bytes": 1, "allowed_networks": ["10.0.3.0/24"], "trusted_proxies": ["127.0.0.1"]})
-    site.constants = HASTY
-    yield site.start()
-    site.stop()
+def site(make_shared_site: MakeSite) -> Site:
+    return make_shared_site(
+        views={"credit": credit_view}, authentication={"party_id": "9999"}, permission={}, metrics=True,
+        min_free_bytes=1, allowed_networks=["10.0.3.0/24"], trusted_proxies=["127.0.0.1"], constants=HASTY)
 
 
 def scrape(site: Site, **headers: str) -> requests.Response:
@@ -80,8 +77,8 @@ def test_strangers_may_not_ask(site: Site, path: str) -> None:
     refused(requests.get(url, headers={"X-Forwarded-For": "8.8.8.8"}, timeout=60), 403, "Forbidden.")
 
 
-def test_too_little_disk_is_named(make_site: MakeSite, tmp_path: Path) -> None:
-    site = make_site({"views": {"credit": credit_view(tmp_path)}, "min_free_bytes": 2**60})
+def test_too_little_disk_is_named(make_site: MakeSite) -> None:
+    site = make_site(min_free_bytes=2**60)
     assert site.probe("health").status_code == 200
     said = r"disk: The disk of data_dir has \d+ MiB free, .*; free space there, or lower min_free_bytes\."
     wait_until(lambda: re.fullmatch(said, site.probe("ready").json()["message"]), what="the disk to be looked at")
@@ -89,10 +86,8 @@ def test_too_little_disk_is_named(make_site: MakeSite, tmp_path: Path) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, 50302)
 
 
-def test_a_table_that_is_gone_is_named_without_details(make_site: MakeSite, tmp_path: Path) -> None:
-    site = make_site({"views": {"credit": credit_view(tmp_path)}, "min_free_bytes": 0, "metrics": True}, start=False)
-    site.constants = {**HASTY, "fate_ext_plugin.db.base.BUSY_TRIES": 2}
-    site.start()
+def test_a_table_that_is_gone_is_named_without_details(make_site: MakeSite) -> None:
+    site = make_site(min_free_bytes=0, metrics=True, constants={**HASTY, "db.base.BUSY_TRIES": 2})
     wait_until(lambda: site.probe("ready").status_code == 200, what="the server to be ready")
     (site.data_dir / "fate_ext.db").rename(site.data_dir / "elsewhere.db")
     for name in ("fate_ext.db-wal", "fate_ext.db-shm"):
@@ -108,8 +103,8 @@ def test_a_table_that_is_gone_is_named_without_details(make_site: MakeSite, tmp_
     assert value(site, "fate_ext_ready", check="runner") == 1
 
 
-def test_a_server_that_runs_no_jobs_is_not_ready(tmp_path: Path, make_site: MakeSite) -> None:
-    site = make_site({"views": {"credit": credit_view(tmp_path)}, "min_free_bytes": 0}, start=False)
+def test_a_server_that_runs_no_jobs_is_not_ready(make_site: MakeSite) -> None:
+    site = make_site(start=False, min_free_bytes=0)
     plugin = Plugin(site.settings, Standalone(site.settings))
     with pytest.raises(NotReady, match="^runner: The thread that runs jobs has ended"):
         plugin.readiness.require()  # not started
@@ -118,11 +113,11 @@ def test_a_server_that_runs_no_jobs_is_not_ready(tmp_path: Path, make_site: Make
         Readiness({"runner": plugin.runner.require_alive}).require()
 
 
-def test_a_hook_that_can_not_work_makes_the_server_not_ready(tmp_path: Path, make_site: MakeSite) -> None:
+def test_a_hook_that_can_not_work_makes_the_server_not_ready(make_site: MakeSite) -> None:
     def broken() -> None:
         raise InvalidSettings("fate_ext_plugin.authentication is missing.")
 
-    site = make_site({"views": {"credit": credit_view(tmp_path)}, "min_free_bytes": 0}, start=False)
+    site = make_site(start=False, min_free_bytes=0)
     plugin = Plugin(site.settings, Standalone(site.settings), hooks=[broken])
     plugin.start()
     try:
@@ -202,8 +197,7 @@ def test_decisions_are_counted_by_check_and_outcome(site: Site) -> None:
 
 
 def test_a_held_query_is_shown(make_site: MakeSite, tmp_path: Path) -> None:
-    site = make_site({"views": {"slow": slow_view(tmp_path)}, "min_free_bytes": 0, "metrics": True}, start=False)
-    install_slow_source(site).start()
+    site = make_site(views={"slow": slow_view}, min_free_bytes=0, metrics=True)
     reader = ApiReader(site)
     job_id = reader.job(["u1"], do="wait")
     wait_started(tmp_path, "u1")

@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 from urllib.parse import unquote
 
 import pytest
@@ -15,13 +15,9 @@ import requests
 
 from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.admin.catalog import OPERATIONS
-from fate_ext_plugin.auth.box import SecretBox, master_key
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.db.base import Store
-from fate_ext_plugin.db.migration import migrate
-from fate_ext_plugin.host.standalone import open_database
 from tests.support import programs
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.credit import credit_view
 from tests.support.examples import examples
 from tests.support.site import ALL, Site
@@ -34,19 +30,10 @@ SERVICES["/v1/ext/permission/explain"] = "permission"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
-    site = Site(folder, {
-        "authentication": {"party_id": "9999", "signature_over_http": True}, "permission": {}, "metrics": True,
-        "long_poll_seconds": 0, "views": {"credit": credit_view(folder)}})
-    site.data_dir.mkdir(mode=0o700)
-    store = Store(open_database(site.settings))
-    migrate(store)
-    clients = Clients(store, SecretBox(master_key(site.data_dir / "master_key", None, make=True)))
-    site.secret = clients.add("ops", "Operator", role="admin")  # type: ignore[attr-defined]
-    site.start()
-    yield site
-    site.stop()
+def site(make_shared_site: MakeSite) -> Site:
+    return make_shared_site(
+        views={"credit": credit_view}, authentication={"party_id": "9999", "signature_over_http": True}, permission={},
+        metrics=True, long_poll_seconds=0, clients={"ops": "admin"})
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +139,7 @@ def prepared(site: Site, case: Any) -> requests.PreparedRequest:
         path, question, query = str(request.path_url).partition("?")
         text = b"\n".join([stamp.encode(), nonce.encode(), b"ops", f"{unquote(path)}{question}{query}".encode(),
                            body.encode() if isinstance(body, str) else body, b""])
-        digest = hmac.new(site.secret.encode(), text, "sha1").digest()  # type: ignore[attr-defined]
+        digest = hmac.new(site.secrets["ops"].encode(), text, "sha1").digest()
         request.headers.update({"TIMESTAMP": stamp, "NONCE": nonce, "APP-KEY": "ops",
                                 "SIGNATURE": base64.b64encode(digest).decode()})
     return request

@@ -3,41 +3,27 @@
 FATE Flow reads ``code`` and ``msg`` of an answer with status 200, and fails the job on any other (contract section 1).
 """
 import json
-from typing import Any, Dict, Iterator
+from typing import Any, Dict
 
 import pytest
 import requests
 
 from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.db.base import Store
-from fate_ext_plugin.db.migration import migrate
-from fate_ext_plugin.host.standalone import open_database
-from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.opened import trail_folder
+from tests.support.builder import MakeSite
 from tests.support.permission import grant, recorded
 from tests.support.site import Site, wait_until
+from tests.support.tables import Tables
 from tests.support.wire import refused
-
-SECTION: Dict[str, Any] = {"authentication": {"party_id": "10000"}, "permission": {}}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(make_shared_site: MakeSite) -> Site:
     """A site where party 9999 may run the recorded job three times, and others nothing."""
-    site = Site(tmp_path_factory.mktemp("site"), SECTION)
-    site.data_dir.mkdir()
-    table(site).replace([
+    return make_shared_site(authentication={"party_id": "10000"}, permission={}, grants=[
         grant("least", components=["reader", "apireader"], datasets=["exp/host_ids"], max_uses=3),
         grant("old", components=["homo_nn"], valid_until="2020-01-01"),
-        grant("never", party="*", effect="deny", components=["download"])], [])
-    yield site.start()
-    site.stop()
-
-
-def table(site: Site) -> Grants:
-    store = Store(open_database(site.settings))
-    migrate(store)
-    return Grants(store)
+        grant("never", party="*", effect="deny", components=["download"])])
 
 
 def ask(site: Site, body: Any, path: str = "") -> requests.Response:
@@ -71,7 +57,7 @@ def test_a_refusal_has_fate_flow_s_code_and_a_message(site: Site) -> None:
 
 def test_one_predict_job_can_not_be_told_from_the_next_so_each_counts(site: Site) -> None:
     """Over HTTP FATE Flow tells the ID of the model's job only."""
-    table(site).add(grant("predict", components=["predict"], max_uses=2))
+    Tables(site).grants.add(grant("predict", components=["predict"], max_uses=2))
     conf = {"job_parameters": {"common": {"job_type": "predict", "model_version": "202611231038053132510"}}}
     request = {**recorded()[3], "component_list": ["predict"], "component_parameters": None, "dataset_list": [],
                "run_time_conf": conf}
@@ -80,7 +66,7 @@ def test_one_predict_job_can_not_be_told_from_the_next_so_each_counts(site: Site
 
 
 def test_explain_says_by_which_grant_or_why_not_and_counts_nothing(site: Site) -> None:
-    before = table(site).rows()
+    before = Tables(site).grants.rows()
     found = answer(site, recorded()[3], "/explain")["data"]
     assert found["allowed"] and found["grants"] == ["least"]
     request = {**recorded()[3], "component_list": ["reader", "homo_nn", "download", "apireader"]}
@@ -90,7 +76,7 @@ def test_explain_says_by_which_grant_or_why_not_and_counts_nothing(site: Site) -
         "kind": "component", "name": "homo_nn", "allowed": False, "allowed_by": [], "denied_by": None,
         "near_misses": [{"grant": "old", "reason": "expired on 2020-01-01 00:00"}]}
     assert [item["denied_by"] for item in found["items"]] == [None, None, "never", None, None]
-    assert table(site).rows() == before
+    assert Tables(site).grants.rows() == before
 
 
 @pytest.mark.parametrize(("body", "says"), [
@@ -119,21 +105,14 @@ def test_every_decision_is_in_the_audit_trail(site: Site) -> None:
     assert (newest["allowed"], newest["check"]) == (False, "permission")
 
 
-def test_observe_allows_what_it_would_refuse(tmp_path: Any) -> None:
-    site = Site(tmp_path, {"permission": {"mode": "observe"}}).start()
-    try:
-        assert answer(site, recorded()[3])["code"] == 0
-        assert answer(site, {"component_list": 7})["code"] == 0
-        assert not answer(site, recorded()[3], "/explain")["data"]["allowed"]
-        assert "permission is only observed: every job is allowed" in site.log.read_text()
-        assert "only observed: Party 9999 may not use component reader" in site.log.read_text()
-    finally:
-        site.stop()
+def test_observe_allows_what_it_would_refuse(make_site: MakeSite) -> None:
+    site = make_site(permission={"mode": "observe"})
+    assert answer(site, recorded()[3])["code"] == 0
+    assert answer(site, {"component_list": 7})["code"] == 0
+    assert not answer(site, recorded()[3], "/explain")["data"]["allowed"]
+    assert "permission is only observed: every job is allowed" in site.log.read_text()
+    assert "only observed: Party 9999 may not use component reader" in site.log.read_text()
 
 
-def test_without_its_section_it_is_not_served(tmp_path: Any) -> None:
-    site = Site(tmp_path, {"authentication": {}}).start()
-    try:
-        refused(ask(site, recorded()[3]), 404)
-    finally:
-        site.stop()
+def test_without_its_section_it_is_not_served(make_site: MakeSite) -> None:
+    refused(ask(make_site(authentication={}), recorded()[3]), 404)

@@ -21,9 +21,10 @@ from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
 from fate_ext_plugin.registration import service_uris
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.credit import credit_view
 from tests.support.site import Site, wait_until
-from tests.support.slow_source import go, install_slow_source, jobs_of, slow_view, wait_started
+from tests.support.slow_source import go, jobs_of, slow_view, wait_started
 from tests.support.wire import recorded, refused
 
 HOLD_SECONDS = 0.5
@@ -32,17 +33,13 @@ TIMEOUT = 120
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(make_shared_site: MakeSite) -> Site:
     """Holds a query for half a second unless its url says otherwise, one at a time, and runs one job at a time.
 
     While it holds one it looks at the job when it is told of its end, and not before."""
-    folder = tmp_path_factory.mktemp("site")
-    site = install_slow_source(Site(folder, {
-        "views": {"credit": credit_view(folder), "slow": slow_view(folder)}, "default_view": "credit", "metrics": True,
-        "concurrent_jobs": 1, "long_poll_seconds": HOLD_SECONDS, "max_held_queries": 1}))
-    site.constants = {"fate_ext_plugin.apps.feature_app.BEAT_SECONDS": 3600}
-    yield site.start()
-    site.stop()
+    return make_shared_site(
+        views={"credit": credit_view, "slow": slow_view}, default_view="credit", metrics=True, concurrent_jobs=1,
+        long_poll_seconds=HOLD_SECONDS, max_held_queries=1, constants={"apps.feature_app.BEAT_SECONDS": 3600})
 
 
 @pytest.fixture
@@ -238,9 +235,8 @@ class Inside:
 
 
 @pytest.fixture(scope="module")
-def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
-    folder = tmp_path_factory.mktemp("inside")
-    site = install_slow_source(Site(folder, {"views": {"slow": slow_view(folder)}}))
+def inside(make_shared_site: MakeSite) -> Iterator[Inside]:
+    site = make_shared_site("inside", start=False, views={"slow": slow_view})
     with pytest.MonkeyPatch.context() as patch:
         for path in site.pythonpath:
             patch.syspath_prepend(str(path))
@@ -248,7 +244,7 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
         settings = site.settings
         plugin = Plugin(settings, Standalone(settings))
         plugin.start()
-        yield Inside(plugin, folder)
+        yield Inside(plugin, site.folder)
         plugin.stop()
 
 

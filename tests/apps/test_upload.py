@@ -21,44 +21,46 @@ from fate_ext_plugin.errors import EmptyUpload, InvalidIdFile, UploadTooLarge
 from fate_ext_plugin.feature.id_file import BLANKS, IdFile
 from tests.support import programs
 from tests.support.api_reader import ApiReader, md5
+from tests.support.builder import MakeSite
 from tests.support.credit import credit_view
 from tests.support.examples import examples
-from tests.support.site import MakeSite, Site, wait_until
-from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
+from tests.support.site import Site, wait_until
+from tests.support.slow_source import go, slow_view, wait_started
 from tests.support.wire import exchange, leaves_nothing, recorded, refused, target, uploaded_files
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(make_shared_site: MakeSite) -> Site:
     """Two views: ``credit``, whose parameter fills a path, and ``loans``, whose parameters filter columns."""
-    folder = tmp_path_factory.mktemp("site")
+    return make_shared_site(views={"credit": careless_view, "loans": loans_view}, default_view="credit")
+
+
+def careless_view(folder: Path) -> Dict[str, Any]:
+    """Its parameter may be anything: the path must be safe all the same."""
+    view = credit_view(folder)
+    view["parameters"]["month"]["pattern"] = ".*"
+    return view
+
+
+def loans_view(folder: Path) -> Dict[str, Any]:
     rows = [f'u{i},{i},2022{i % 3 + 1:02d},v{i % 2 + 1}' for i in range(1000)]
     (folder / "loans.csv").write_text("\n".join(["id,sum,stat_month,version", *rows]), "utf-8")
-    loans = {
+    return {
         "source": {"type": "file", "path": str(folder / "loans.csv")},
         "columns": ["sum"],
         "parameters": {"stat_month": {"pattern": r"\d{6}", "column": "stat_month", "required": True},
                        "version": {"pattern": ".*", "column": "version"}},
     }
-    credit = credit_view(folder)
-    credit["parameters"]["month"]["pattern"] = ".*"  # a careless operator's: the path must be safe all the same
-    site = Site(folder, {"views": {"credit": credit, "loans": loans}, "default_view": "credit"}).start()
-    yield site
-    site.stop()
 
 
 @pytest.fixture(scope="module")
-def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def narrow(make_shared_site: MakeSite) -> Site:
     """A server with limits that a test can reach: 4,000 bytes, 5 IDs, one job running and one waiting."""
-    folder = tmp_path_factory.mktemp("narrow")
-    site = install_slow_source(Site(folder, {
-        "views": {"credit": credit_view(folder), "slow": slow_view(folder)}, "default_view": "credit",
-        "max_upload_bytes": 4000, "max_ids": 5, "concurrent_jobs": 1, "max_waiting_jobs": 1,
-    })).start()
-    yield site
-    site.stop()
+    return make_shared_site(
+        "narrow", views={"credit": credit_view, "slow": slow_view}, default_view="credit", max_upload_bytes=4000,
+        max_ids=5, concurrent_jobs=1, max_waiting_jobs=1)
 
 
 def post(site: Site, data: Any, request_body: Optional[str] = "{}", **options: Any) -> requests.Response:
@@ -535,8 +537,8 @@ def test_too_many_waiting_jobs(narrow: Site) -> None:
     assert reader.status(reader.job(["u1"]))["status"] == "success"
 
 
-def test_too_little_room_on_the_disk(make_site: MakeSite, tmp_path: Path) -> None:
-    site = make_site({"views": {"credit": credit_view(tmp_path)}, "min_free_bytes": 2**60})
+def test_too_little_room_on_the_disk(make_site: MakeSite) -> None:
+    site = make_site(min_free_bytes=2**60)
     with leaves_nothing(site):
         refused(post(site, b"u1\n"), 507, "min_free_bytes")
         refused(post(site, iter([b"u1\n"])), 507, "free space there")
@@ -556,9 +558,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_runs_full(small_disk: Path, make_site: MakeSite, tmp_path: Path) -> None:
-    site = make_site({
-        "views": {"credit": credit_view(tmp_path)}, "data_dir": str(small_disk), "min_free_bytes": 0,
-        "database": {"url": f"sqlite:///{tmp_path / 'jobs.db'}"}})
+    site = make_site(
+        data_dir=str(small_disk), min_free_bytes=0, database={"url": f"sqlite:///{tmp_path / 'jobs.db'}"})
     with leaves_nothing(site):
         refused(post(site, iter([b"u123456\n" * 2**13] * 100)), 507, "is full", "run the FATE job again")
         refused(post(site, b"u123456\n" * 2**19), 507, "free space there")

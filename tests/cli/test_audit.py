@@ -6,14 +6,15 @@ import pytest
 
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.db.base import date_of
+from tests.support.builder import MakeSite
 from tests.support.clock import Clock
 from tests.support.commands import ALONE, Run
-from tests.support.site import MakeSite, Site
+from tests.support.site import Site
 
 
 @pytest.fixture
 def site(make_site: MakeSite) -> Site:
-    return make_site(ALONE, start=False)
+    return make_site(start=False, **ALONE)
 
 
 @pytest.fixture

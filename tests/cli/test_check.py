@@ -12,11 +12,12 @@ from fate_ext_plugin.cli.database import open_store
 from fate_ext_plugin.cli.rooms import Rooms, open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.db.migration import Migration, migrate
+from tests.support.builder import MakeSite
 from tests.support.commands import Run
 from tests.support.credit import credit_view
 from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
-from tests.support.site import MakeSite, Site, wait_until
+from tests.support.site import Site, wait_until
 
 DAY = 86_400_000
 
@@ -173,7 +174,7 @@ class TestAuthentication:
 
     @pytest.fixture
     def site(self, make_site: MakeSite) -> Site:
-        return make_site({"authentication": {"party_id": "9999"}}, start=False)
+        return make_site(start=False, authentication={"party_id": "9999"})
 
     @pytest.fixture
     def rooms(self, site: Site) -> Rooms:

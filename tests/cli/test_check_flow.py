@@ -15,9 +15,9 @@ from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.fence import Fence
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.settings import parse_settings
+from tests.support.builder import MakeSite
 from tests.support.databases import database_url
 from tests.support.fake_flow import VERSION, FakeFlow
-from tests.support.site import MakeSite
 
 MOUNT = "fate_ext_plugin.mount"
 OURS = {kind: f"fate_ext_plugin.hook.{kind}" for kind in ("client_authentication", "site_authentication")}

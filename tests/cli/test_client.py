@@ -10,8 +10,9 @@ from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
 from fate_ext_plugin.cli import main
 from fate_ext_plugin.cli.rooms import open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
+from tests.support.builder import MakeSite
 from tests.support.commands import ALONE, FakeFateFlow, Run
-from tests.support.site import MakeSite, Site, wait_until
+from tests.support.site import Site, wait_until
 
 HOUR, DAY = 3_600_000, 86_400_000
 SECRET = "a secret that it had before"
@@ -19,7 +20,7 @@ SECRET = "a secret that it had before"
 
 @pytest.fixture
 def site(make_site: MakeSite) -> Site:
-    return make_site(ALONE, start=False)
+    return make_site(start=False, **ALONE)
 
 
 @pytest.fixture
@@ -261,6 +262,6 @@ def test_the_master_key_may_stand_in_the_environment(
 
 
 def test_without_the_section_it_is_asked_for(make_site: MakeSite) -> None:
-    plain = make_site(folder="plain", start=False)
+    plain = make_site("plain", start=False)
     with pytest.raises(SystemExit, match="^fate-ext: fate_ext_plugin.authentication is missing in service_conf.yaml"):
         main(["client", "list", "--conf", str(plain.conf)])

@@ -9,9 +9,10 @@ import yaml
 
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.permission.opened import trail_folder
+from tests.support.builder import MakeSite
 from tests.support.commands import FakeFateFlow, Run
 from tests.support.permission import asked
-from tests.support.site import MakeSite, Site
+from tests.support.site import Site
 
 DAY = 86400.0
 WHOLE = [
@@ -23,8 +24,7 @@ WHOLE = [
 
 @pytest.fixture
 def site(make_site: MakeSite) -> Site:
-    return make_site({"authentication": {"party_id": "10000"}, "permission": {"time_zone": "Asia/Shanghai"}},
-                     start=False)
+    return make_site(start=False, authentication={"party_id": "10000"}, permission={"time_zone": "Asia/Shanghai"})
 
 
 def complaint(run: Run, *arguments: str) -> str:

@@ -13,8 +13,9 @@ from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.errors import NoData
 from fate_ext_plugin.feature.job import WAITING, Job, Jobs
 from fate_ext_plugin.feature.source import Counts
+from tests.support.builder import MakeSite
 from tests.support.commands import Run
-from tests.support.site import MakeSite, Site
+from tests.support.site import Site
 
 OLD, NEW = "a" * 32, "b" * 32
 

@@ -13,10 +13,11 @@ from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.authentication import open_authentication
 from fate_ext_plugin.cli.rooms import open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
+from tests.support.builder import MakeSite
 from tests.support.commands import ALONE, FakeFateFlow, Run
 from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
-from tests.support.site import MakeSite, Site
+from tests.support.site import Site
 
 HOUR, DAY = 3_600_000, 86_400_000
 OURS = vectors("1.11.2")["private_key"]
@@ -38,7 +39,7 @@ def theirs() -> str:
 @pytest.fixture
 def site(make_site: MakeSite) -> Site:
     """Party 9999."""
-    return make_site(ALONE, start=False)
+    return make_site(start=False, **ALONE)
 
 
 @pytest.fixture

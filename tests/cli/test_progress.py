@@ -10,9 +10,10 @@ from typing import Callable, List, Tuple
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.permission.grants import Grants
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.permission import grant
-from tests.support.site import MakeSite, Site
-from tests.support.slow_source import go, install_slow_source, slow_view, wait_started
+from tests.support.site import Site
+from tests.support.slow_source import go, slow_view, wait_started
 
 
 def at_terminal(site: Site, *arguments: str, begun: Callable[[], None]) -> Tuple[int, str, str]:
@@ -44,7 +45,7 @@ def test_applying_a_policy(kind_store: Store) -> None:
 
 
 def test_following_a_job(make_site: MakeSite, tmp_path: Path) -> None:
-    site = install_slow_source(make_site({"views": {"slow": slow_view(tmp_path)}}, start=False)).start()
+    site = make_site(views={"slow": slow_view})
     job_id = ApiReader(site).job(["u1"], do="wait")
     wait_started(tmp_path, "u1")
     status, printed, shown = at_terminal(site, "jobs", "show", job_id, "--follow", begun=lambda: go(tmp_path))

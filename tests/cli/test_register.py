@@ -5,8 +5,9 @@ from typing import Any, Callable, Dict, Tuple
 import pytest
 
 from fate_ext_plugin.cli import main
+from tests.support.builder import MakeSite
 from tests.support.fake_flow import SUCCESS, FakeFlow
-from tests.support.site import MakeSite, Site, free_port
+from tests.support.site import Site, free_port
 
 
 @pytest.fixture

@@ -4,41 +4,33 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 
 from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.auth.box import SecretBox, master_key
-from fate_ext_plugin.auth.clients import Clients
 from fate_ext_plugin.cli import main
-from fate_ext_plugin.db.base import Store
-from fate_ext_plugin.db.migration import migrate
-from fate_ext_plugin.host.standalone import open_database
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.commands import Run
 from tests.support.credit import credit_view
 from tests.support.fake_flow import FakeFlow
 from tests.support.recordings import vectors
 from tests.support.site import Site, wait_until
 
+ROLES = {"ops": "admin", "looker": "viewer"}
+
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
-    site = Site(folder, {"authentication": {"party_id": "9999"}, "permission": {},
-                         "views": {"credit": credit_view(folder)}})
-    site.data_dir.mkdir(mode=0o700)
-    store = Store(open_database(site.settings))
-    migrate(store)
-    clients = Clients(store, SecretBox(master_key(site.data_dir / "master_key", None, make=True)))
-    for app_key, role in (("ops", "admin"), ("looker", "viewer")):
-        file = folder / app_key
-        file.touch(0o600)
-        file.write_text(clients.add(app_key, app_key, role=role, algorithm="hmac-sha256") + "\n")
-    site.start()
-    yield site
-    site.stop()
+def site(make_shared_site: MakeSite) -> Site:
+    """The secret of each client is in a file that is called like it."""
+    site = make_shared_site(
+        views={"credit": credit_view}, authentication={"party_id": "9999"}, permission={},
+        clients={app_key: {"role": role, "algorithm": "hmac-sha256"} for app_key, role in ROLES.items()})
+    for app_key, secret in site.secrets.items():
+        (site.folder / app_key).touch(0o600)
+        (site.folder / app_key).write_text(secret + "\n")
+    return site
 
 
 @pytest.fixture

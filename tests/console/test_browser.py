@@ -11,8 +11,8 @@ import pytest
 
 from tests.support import programs
 from tests.support.api_reader import ApiReader
-from tests.support.browser import ADMIN, PAGES, VIEWER, Browser, ConsoleSite
-from tests.support.site import wait_until
+from tests.support.browser import ADMIN, PAGES, VIEWER, Browser, console_of
+from tests.support.site import Site, wait_until
 from tests.support.slow_source import go, wait_started
 
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
@@ -37,7 +37,7 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def cookies(site: ConsoleSite) -> Dict[str, Any]:
+def cookies(site: Site) -> Dict[str, Any]:
     """Of somebody who signed in, by app key: signing in again for each test would take a second."""
     return {app_key: Browser(site).sign_in(app_key).http.cookies["fate_ext_console"] for app_key in (ADMIN, VIEWER)}
 
@@ -49,7 +49,7 @@ def said() -> List[str]:
 
 
 @pytest.fixture
-def open_page(chromium: Any, site: ConsoleSite, cookies: Dict[str, Any], said: List[str]) -> Iterator[OpenPage]:
+def open_page(chromium: Any, site: Site, cookies: Dict[str, Any], said: List[str]) -> Iterator[OpenPage]:
     """A page of a browser of its own. Nothing may be said that a test does not expect."""
     contexts: List[Any] = []
 
@@ -64,8 +64,8 @@ def open_page(chromium: Any, site: ConsoleSite, cookies: Dict[str, Any], said: L
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         page.on("request", lambda request: said.append(f"left the host: {request.url}")
-                if not request.url.startswith((site.url_of_console, "data:")) else None)
-        page.goto(f"{site.url_of_console}/{path}")
+                if not request.url.startswith((console_of(site), "data:")) else None)
+        page.goto(f"{console_of(site)}/{path}")
         return page
 
     yield open_page
@@ -79,7 +79,7 @@ def widest(page: Any) -> int:
 
 
 @pytest.fixture(scope="module")
-def data(site: ConsoleSite) -> str:
+def data(site: Site) -> str:
     """Something on each page; returns the ID of a job that failed."""
     reader = ApiReader(site)
     reader.features(["u1", "u2", "nobody"], view="credit")
@@ -94,7 +94,7 @@ def data(site: ConsoleSite) -> str:
 # -- what one does ---------------------------------------------------------------------------------------------------
 
 
-def test_signing_in_and_out(open_page: OpenPage, site: ConsoleSite) -> None:
+def test_signing_in_and_out(open_page: OpenPage, site: Site) -> None:
     page = open_page("jobs", who="")
     assert page.title().startswith("Sign in")
     page.get_by_label("App key").fill(ADMIN)
@@ -107,7 +107,7 @@ def test_signing_in_and_out(open_page: OpenPage, site: ConsoleSite) -> None:
     page.wait_for_url("**/sign-in*")
 
 
-def test_a_job_is_watched_to_its_end(open_page: OpenPage, site: ConsoleSite) -> None:
+def test_a_job_is_watched_to_its_end(open_page: OpenPage, site: Site) -> None:
     """Without a reload: what runs shows its progress, and what it ended with."""
     job_id = ApiReader(site).job(["watched"], view="slow", do="progress:40")
     wait_started(site.folder, "watched")
@@ -128,7 +128,7 @@ def test_a_job_is_watched_to_its_end(open_page: OpenPage, site: ConsoleSite) -> 
     (site.folder / "go").unlink()
 
 
-def test_a_job_is_canceled(open_page: OpenPage, site: ConsoleSite) -> None:
+def test_a_job_is_canceled(open_page: OpenPage, site: Site) -> None:
     job_id = ApiReader(site).job(["canceled"], view="slow", do="wait")
     wait_started(site.folder, "canceled")
     page = open_page(f"jobs/{job_id}")
@@ -192,28 +192,28 @@ def test_a_server_that_does_not_answer_is_told(open_page: OpenPage, said: List[s
 
 
 def test_a_session_that_ends_elsewhere_leads_to_sign_in(
-    open_page: OpenPage, site: ConsoleSite, said: List[str]
+    open_page: OpenPage, site: Site, said: List[str]
 ) -> None:
     other = Browser(site).sign_in()
     page = open_page("sign-in", who="")
     page.context.add_cookies([{"name": "fate_ext_console", "value": other.http.cookies["fate_ext_console"],
                                "domain": "127.0.0.1", "path": "/v1/ext/console"}])
-    page.goto(f"{site.url_of_console}/jobs")
+    page.goto(f"{console_of(site)}/jobs")
     other.submit("sign-out")
     page.wait_for_url("**/sign-in?next=jobs")
     assert said == ["error: Failed to load resource: the server responded with a status of 401 (UNAUTHORIZED)"]
     said.clear()
 
 
-def test_a_link_from_another_site_keeps_the_session(open_page: OpenPage, site: ConsoleSite) -> None:
+def test_a_link_from_another_site_keeps_the_session(open_page: OpenPage, site: Site) -> None:
     page = open_page("jobs")
-    page.goto(f"data:text/html,<a href='{site.url_of_console}/grants'>there</a>")
+    page.goto(f"data:text/html,<a href='{console_of(site)}/grants'>there</a>")
     page.get_by_text("there").click()
     page.wait_for_url("**/console/grants")
     page.get_by_role("heading", name="Grants").wait_for()
 
 
-def test_all_works_without_scripts(open_page: OpenPage, site: ConsoleSite, data: str) -> None:
+def test_all_works_without_scripts(open_page: OpenPage, site: Site, data: str) -> None:
     page = open_page("", java_script_enabled=False, viewport=PHONE)
     page.get_by_text("Figures").first.click()
     assert page.locator("table").first.is_visible()
@@ -249,13 +249,13 @@ def test_charts_are_drawn(open_page: OpenPage, data: str) -> None:
     wait_until(lambda: page.evaluate(image) != by_day, what="the charts in the dark")
 
 
-def test_no_page_scrolls_sideways(open_page: OpenPage, site: ConsoleSite, data: str, said: List[str]) -> None:
+def test_no_page_scrolls_sideways(open_page: OpenPage, site: Site, data: str, said: List[str]) -> None:
     """On a phone, nor on anything larger."""
     page = open_page("sign-in", viewport=PHONE)
     wide = []
     for path in [*PAGES, f"jobs/{data}", "grants/shown-grant", "no-such-page", "sign-in"]:
         page.set_viewport_size(PHONE)
-        page.goto(f"{site.url_of_console}/{path}")
+        page.goto(f"{console_of(site)}/{path}")
         page.evaluate(OPEN_FORMS)
         for width in (PHONE["width"], 768, 1081):
             page.set_viewport_size({"width": width, "height": 800})
@@ -276,14 +276,14 @@ def test_chinese(open_page: OpenPage, data: str) -> None:
     assert page.title().startswith("Grants"), "it stays"
 
 
-def test_everybody_can_use_it(open_page: OpenPage, site: ConsoleSite, data: str) -> None:
+def test_everybody_can_use_it(open_page: OpenPage, site: Site, data: str) -> None:
     """axe-core finds nothing serious: names, labels, order, and contrast by day and by night."""
     from axe_playwright_python.sync_playwright import Axe
 
     page = open_page("sign-in")
     serious = []
     for path in ["sign-in", *PAGES, f"jobs/{data}", "grants/shown-grant"]:
-        page.goto(f"{site.url_of_console}/{path}")
+        page.goto(f"{console_of(site)}/{path}")
         page.evaluate(OPEN_FORMS)
         page.emulate_media(color_scheme="light")
         by_day = Axe().run(page)

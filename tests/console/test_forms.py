@@ -9,9 +9,10 @@ from fate_ext_plugin.db.auth import Client, SiteKey, SitePolicy
 from fate_ext_plugin.db.base import dicts
 from fate_ext_plugin.db.permission import Grant
 from tests.support.api_reader import ApiReader
-from tests.support.browser import ADMIN, PAGES, VIEWER, Browser, ConsoleSite, Seen
-from tests.support.site import wait_until
+from tests.support.browser import ADMIN, PAGES, VIEWER, Browser, Seen, console_of
+from tests.support.site import Site, wait_until
 from tests.support.slow_source import jobs_of
+from tests.support.tables import Tables
 
 # Every form that changes something, on things that do not exist: whoever may send it is told so.
 CHANGES: Dict[str, Dict[str, str]] = {
@@ -23,9 +24,10 @@ CHANGES: Dict[str, Dict[str, str]] = {
 
 
 @pytest.fixture
-def nothing_changes(site: ConsoleSite) -> Any:
+def nothing_changes(site: Site) -> Any:
     def tables() -> Any:
-        return site.store().call(lambda: [dicts(table.select()) for table in (Client, SiteKey, SitePolicy, Grant)])
+        return Tables(site).store.call(
+            lambda: [dicts(table.select()) for table in (Client, SiteKey, SitePolicy, Grant)])
 
     before = tables()
     yield
@@ -68,7 +70,7 @@ def test_a_browser_that_says_where_a_form_comes_from_is_believed(admin: Browser)
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
 def test_a_form_is_a_form(admin: Browser, content_type: str) -> None:
     response = admin.http.post(
-        f"{admin.site.url_of_console}/clients", data=f"form_token={admin.form_token()}&app_key=x&name=x", timeout=60,
+        f"{console_of(admin.site)}/clients", data=f"form_token={admin.form_token()}&app_key=x&name=x", timeout=60,
         headers={"Content-Type": content_type, "Origin": f"http://127.0.0.1:{admin.site.port}"})
     assert response.status_code == 415
 
@@ -81,7 +83,7 @@ def test_a_form_that_is_too_long_is_refused(admin: Browser) -> None:
     assert admin.get().status_code == 200
 
 
-def test_a_form_sent_after_the_session_asks_to_sign_in(site: ConsoleSite) -> None:
+def test_a_form_sent_after_the_session_asks_to_sign_in(site: Site) -> None:
     browser = Browser(site).sign_in()
     token = browser.form_token()
     second = Browser(site)
@@ -117,7 +119,7 @@ def test_a_viewer_may_ask_why(viewer: Browser) -> None:
     assert "no grant names it" in Seen(viewer.post("explain", party="77", components="hetero_lr")).text
 
 
-def test_a_client_bound_to_some_paths_may_do_here_what_it_may_there(site: ConsoleSite, admin: Browser) -> None:
+def test_a_client_bound_to_some_paths_may_do_here_what_it_may_there(site: Site, admin: Browser) -> None:
     """Its limits of /v1/ext/admin hold for its person, too."""
     page = admin.submit("clients", app_key="jobs-only", name="Jobs", role="admin",
                         paths="/v1/ext/admin/jobs*\n/v1/ext/admin/overview\n/v1/ext/admin/health", methods="GET")
@@ -130,8 +132,8 @@ def test_a_client_bound_to_some_paths_may_do_here_what_it_may_there(site: Consol
     assert bound.post("clients", app_key="x", name="x").status_code == 401
 
 
-def test_a_client_without_a_role_is_no_way_in_over_http(site: ConsoleSite) -> None:
-    assert requests.get(f"{site.url_of_console}/jobs", headers={"APP-KEY": ADMIN}, timeout=60).url.endswith(
+def test_a_client_without_a_role_is_no_way_in_over_http(site: Site) -> None:
+    assert requests.get(f"{console_of(site)}/jobs", headers={"APP-KEY": ADMIN}, timeout=60).url.endswith(
         "/sign-in?next=jobs")
 
 
@@ -182,12 +184,12 @@ def test_what_was_done_is_said_once_and_not_done_again_by_a_reload(admin: Browse
     admin.submit("grants/said-once/remove")
 
 
-def test_a_secret_is_shown_once_and_only_to_who_made_it(site: ConsoleSite, admin: Browser, viewer: Browser) -> None:
+def test_a_secret_is_shown_once_and_only_to_who_made_it(site: Site, admin: Browser, viewer: Browser) -> None:
     admin.get("clients")
     response = admin.post("clients", app_key="once", name="Once", role="viewer")
     location = response.headers["Location"].partition("/console/")[2]
     assert not Seen(viewer.get(location)).all("input", id="new-secret"), "another session's word tells nothing"
-    assert admin.http.head(f"{site.url_of_console}/{location}", timeout=20).status_code == 200  # which shows nothing
+    assert admin.http.head(f"{console_of(site)}/{location}", timeout=20).status_code == 200  # which shows nothing
     secret = Seen(admin.get(location)).all("input", id="new-secret")[0]["value"]
     Browser(site).sign_in("once", secret)
     for path in (location, *PAGES):
@@ -198,7 +200,7 @@ def test_a_secret_is_shown_once_and_only_to_who_made_it(site: ConsoleSite, admin
     assert secret not in site.log.read_text("utf-8") and secret not in response.headers["Location"]
 
 
-def test_no_page_holds_any_secret(site: ConsoleSite, admin: Browser) -> None:
+def test_no_page_holds_any_secret(site: Site, admin: Browser) -> None:
     ApiReader(site).features(["u1"], view="credit")
     secrets = [*site.secrets.values(), (site.data_dir / "master_key").read_text().strip(), "PRIVATE KEY",
                site.url("upload").rpartition("token=")[2]]

@@ -17,7 +17,8 @@ from fate_ext_plugin.feature.job import STATUSES
 from fate_ext_plugin.permission.calendar import WEEKDAYS
 from fate_ext_plugin.schema.admin import CHECKS, SPANS
 from fate_ext_plugin.schema.permission import JOB_ROLES
-from tests.support.browser import PAGES, Browser, ConsoleSite, Seen
+from tests.support.browser import PAGES, Browser, Seen
+from tests.support.site import Site
 
 TEMPLATES = Path(package.__file__).parent / "templates"
 #: what follows a key's beginning where a page puts it together
@@ -64,12 +65,12 @@ def test_both_say_the_same_values() -> None:
 @pytest.mark.parametrize(("accepts", "code"), [
     ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"), ("zh", "zh-CN"), ("zh-Hans-CN", "zh-CN"), ("en-US,en", "en"),
     ("fr,de;q=0.9", "en"), ("", "en"), ("fr,zh;q=0.5", "zh-CN"), ("en;q=0.1,zh;q=0.2", "zh-CN"), (";;;q=,", "en")])
-def test_a_browser_says_which(site: ConsoleSite, accepts: str, code: str) -> None:
+def test_a_browser_says_which(site: Site, accepts: str, code: str) -> None:
     page = Seen(Browser(site, **{"Accept-Language": accepts}).get("sign-in"))
     assert page.all("html")[0]["lang"] == code
 
 
-def test_a_person_may_choose_and_it_stays(site: ConsoleSite) -> None:
+def test_a_person_may_choose_and_it_stays(site: Site) -> None:
     browser = Browser(site).sign_in()
     page = Seen(browser.get("jobs?status=failed"))
     chinese = page.all("a", hreflang="zh-CN")[0]["href"]
@@ -82,7 +83,7 @@ def test_a_person_may_choose_and_it_stays(site: ConsoleSite) -> None:
 
 
 @pytest.fixture(scope="module")
-def chinese(site: ConsoleSite) -> Browser:
+def chinese(site: Site) -> Browser:
     return Browser(site, **{"Accept-Language": "zh-CN"}).sign_in()
 
 

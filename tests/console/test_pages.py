@@ -1,16 +1,16 @@
 """What an operator sees and does on each page."""
 import json
 import re
-from pathlib import Path
 
 from tests.support.api_reader import ApiReader
-from tests.support.browser import PAGES, Browser, ConsoleSite, Seen
+from tests.support.browser import CLIENTS, PAGES, Browser, Seen
+from tests.support.builder import MakeSite
 from tests.support.recordings import vectors
-from tests.support.site import wait_until
+from tests.support.site import Site, wait_until
 from tests.support.slow_source import wait_started
 
 
-def test_the_overview_sums_up(site: ConsoleSite, admin: Browser) -> None:
+def test_the_overview_sums_up(site: Site, admin: Browser) -> None:
     ApiReader(site).features(["u1", "u2", "nobody"], view="credit")
     for span, count in (("hour", 30), ("day", 24), ("week", 28), ("month", 30)):
         page = Seen(admin.get(f"?span={span}"))
@@ -34,7 +34,7 @@ def test_sign_ins_are_counted_among_decisions(admin: Browser) -> None:
     wait_until(signed_in, what="the sign-in to be counted")
 
 
-def test_jobs_are_listed_the_newest_first_and_filtered(site: ConsoleSite, admin: Browser) -> None:
+def test_jobs_are_listed_the_newest_first_and_filtered(site: Site, admin: Browser) -> None:
     reader = ApiReader(site)
     first, second = reader.job(["u1"], view="credit"), reader.job(["u2"], view="credit")
     reader.status(first), reader.status(second)
@@ -45,7 +45,7 @@ def test_jobs_are_listed_the_newest_first_and_filtered(site: ConsoleSite, admin:
     assert first[:8] not in admin.get("jobs?since=2199-01-01").text
 
 
-def test_pages_of_a_list_keep_its_filter(site: ConsoleSite, admin: Browser) -> None:
+def test_pages_of_a_list_keep_its_filter(site: Site, admin: Browser) -> None:
     reader = ApiReader(site)
     for number in range(3):
         reader.status(reader.job([f"u{number}"], view="credit"))
@@ -56,7 +56,7 @@ def test_pages_of_a_list_keep_its_filter(site: ConsoleSite, admin: Browser) -> N
     assert not Seen(admin.get("jobs?status=success&page_size=1000")).all("a", rel="next")
 
 
-def test_a_job_has_a_timeline_and_can_be_canceled_and_deleted(site: ConsoleSite, admin: Browser) -> None:
+def test_a_job_has_a_timeline_and_can_be_canceled_and_deleted(site: Site, admin: Browser) -> None:
     job_id = ApiReader(site).job(["to-cancel"], view="slow", do="progress:40")
     wait_started(site.folder, "to-cancel")
     wait_until(lambda: "40 %" in admin.get(f"jobs/{job_id}").text, what="progress")
@@ -72,7 +72,7 @@ def test_a_job_has_a_timeline_and_can_be_canceled_and_deleted(site: ConsoleSite,
     assert admin.get(f"jobs/{job_id}").status_code == 404
 
 
-def test_a_failed_job_says_why(site: ConsoleSite, admin: Browser) -> None:
+def test_a_failed_job_says_why(site: Site, admin: Browser) -> None:
     reader = ApiReader(site)
     job_id = reader.job(["u1"], view="slow", do="raise:NoData")
     reader.status(job_id)
@@ -90,7 +90,7 @@ def test_a_view_is_tried_with_a_few_ids(admin: Browser) -> None:
     assert "does not match the pattern" in page.text and page.field("parameters.month")["value"] == "someday"
 
 
-def test_a_client_from_its_first_day_to_its_last(site: ConsoleSite, admin: Browser) -> None:
+def test_a_client_from_its_first_day_to_its_last(site: Site, admin: Browser) -> None:
     page = Seen(admin.submit("clients", app_key="whole-life", name="Whole life", role="viewer", methods="GET\nPOST",
                              expires="2199-01-01"))
     assert "Client whole-life is added." in page.text and "until 2199-01-01 00:00" in page.text
@@ -146,34 +146,26 @@ def test_a_grant_changes_what_explain_says(admin: Browser) -> None:
         assert f"Grant {name} is removed." in Seen(admin.submit(f"grants/{name}/remove")).text
 
 
-def test_settings_and_health(site: ConsoleSite, admin: Browser) -> None:
+def test_settings_and_health(site: Site, admin: Browser) -> None:
     wait_until(lambda: "ready" in Seen(admin.get("site")).text, what="the server to be ready")
     text = Seen(admin.get("site")).text
     assert "min_free_bytes 1" in text and str(site.data_dir) in text
     assert "10.0.3.0/24" in text and "site_window_seconds" in text
 
 
-def test_a_site_without_permission_and_views_says_so(tmp_path: Path) -> None:
-    site = ConsoleSite(tmp_path, {"authentication": {"party_id": "9999"}, "min_free_bytes": 1}).add_clients()
-    site.start()
-    try:
-        admin = Browser(site).sign_in()
-        for path in PAGES:
-            response = admin.get(path)
-            if path in ("grants", "explain"):
-                assert response.status_code == 404
-                assert "permission is not set up here" in Seen(response).text
-            else:
-                assert response.status_code == 200, path
-    finally:
-        site.stop()
+def test_a_site_without_permission_and_views_says_so(make_site: MakeSite) -> None:
+    site = make_site(authentication={"party_id": "9999"}, min_free_bytes=1, clients=CLIENTS)
+    admin = Browser(site).sign_in()
+    for path in PAGES:
+        response = admin.get(path)
+        if path in ("grants", "explain"):
+            assert response.status_code == 404
+            assert "permission is not set up here" in Seen(response).text
+        else:
+            assert response.status_code == 200, path
 
 
-def test_a_server_without_clients_has_no_console(tmp_path: Path) -> None:
+def test_a_server_without_clients_has_no_console(make_site: MakeSite) -> None:
     """There is nobody who could sign in."""
-    site = ConsoleSite(tmp_path, {"permission": {"party_id": "9999"}, "min_free_bytes": 1})
-    site.start()
-    try:
-        assert Browser(site).get().json()["code"] == 40401
-    finally:
-        site.stop()
+    site = make_site(permission={"party_id": "9999"}, min_free_bytes=1)
+    assert Browser(site).get().json()["code"] == 40401

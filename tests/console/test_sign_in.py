@@ -1,7 +1,7 @@
 """Who may come in, for how long, and what a browser is told to keep to itself."""
 import re
 from http.cookies import SimpleCookie
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -11,14 +11,16 @@ from fate_ext_plugin.auth.scheme import Signer
 from fate_ext_plugin.auth.throttle import FREE_FAILURES
 from fate_ext_plugin.console.session import COOKIE, IDLE_SECONDS, LONGEST_SECONDS, MAX_SESSIONS, Notice, Sessions
 from fate_ext_plugin.db.auth import Client as Row
-from tests.support.browser import ADMIN, CONSOLE, PAGES, VIEWER, Browser, ConsoleSite, Seen
+from tests.support.browser import ADMIN, CLIENTS, CONSOLE, PAGES, VIEWER, Browser, Seen, console_of
+from tests.support.builder import MakeSite
 from tests.support.clock import Clock
-from tests.support.site import wait_until
+from tests.support.site import Site, wait_until
+from tests.support.tables import Tables
 
 CLIENT = Client("ops", "Ops", ((Signer("a secret of sixteen", "hmac-sha1"), None),), role="admin")
 
 
-def audited(site: ConsoleSite, reason: str) -> None:
+def audited(site: Site, reason: str) -> None:
     """Wait until a decision with that reason stands in the audit trail, which is written a moment later."""
     viewer = Browser(site).sign_in(VIEWER)
     wait_until(lambda: reason in Seen(viewer.get("audit?check=admin&page_size=1000")).text,
@@ -26,20 +28,16 @@ def audited(site: ConsoleSite, reason: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def plain_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleSite]:
+def plain_site(make_shared_site: MakeSite) -> Site:
     """Without a proxy."""
-    folder = tmp_path_factory.mktemp("plain")
-    site = ConsoleSite(folder, {"authentication": {"party_id": "9999"}, "min_free_bytes": 1}).add_clients()
-    site.start()
-    yield site
-    site.stop()
+    return make_shared_site(authentication={"party_id": "9999"}, min_free_bytes=1, clients=CLIENTS)
 
 
 # -- in --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("app_key", [ADMIN, VIEWER])
-def test_a_client_with_a_role_signs_in_with_its_secret(site: ConsoleSite, app_key: str) -> None:
+def test_a_client_with_a_role_signs_in_with_its_secret(site: Site, app_key: str) -> None:
     browser = Browser(site)
     assert browser.get().url.endswith("/sign-in"), "a stranger is asked to sign in"
     browser.sign_in(app_key)
@@ -56,7 +54,7 @@ def test_a_client_with_a_role_signs_in_with_its_secret(site: ConsoleSite, app_ke
     ("\x00\ud800é", "é\x00", 401, "The app key or the secret is wrong."),
     ("a-program", None, 403, "This needs a client with the role admin or viewer; see `fate-ext client add --role`."),
 ])
-def test_all_others_stay_outside(site: ConsoleSite, app_key: str, secret: str, status: int, message: str) -> None:
+def test_all_others_stay_outside(site: Site, app_key: str, secret: str, status: int, message: str) -> None:
     browser = Browser(site)
     browser.get("sign-in")
     response = browser.post(
@@ -70,7 +68,7 @@ def test_all_others_stay_outside(site: ConsoleSite, app_key: str, secret: str, s
     assert browser.get().url.endswith("/sign-in")
 
 
-def test_a_secret_that_was_typed_in_the_wrong_place_is_not_written_down(site: ConsoleSite) -> None:
+def test_a_secret_that_was_typed_in_the_wrong_place_is_not_written_down(site: Site) -> None:
     browser = Browser(site)
     browser.get("sign-in")
     browser.post("sign-in", app_key=site.secrets[VIEWER], secret=VIEWER)
@@ -80,7 +78,7 @@ def test_a_secret_that_was_typed_in_the_wrong_place_is_not_written_down(site: Co
     assert site.secrets[VIEWER] not in site.log.read_text("utf-8")
 
 
-def test_guessing_is_slowed_down(site: ConsoleSite) -> None:
+def test_guessing_is_slowed_down(site: Site) -> None:
     browser = Browser(site, **{"X-Forwarded-For": "10.0.3.66"})
     browser.get("sign-in")
     for _ in range(FREE_FAILURES):
@@ -93,7 +91,7 @@ def test_guessing_is_slowed_down(site: ConsoleSite) -> None:
     assert "wrong." in Seen(other.post("sign-in", app_key="guessed", secret="wrong")).text, "from elsewhere"
 
 
-def test_strangers_networks_see_nothing(site: ConsoleSite) -> None:
+def test_strangers_networks_see_nothing(site: Site) -> None:
     for path in ("", "sign-in", "jobs", "static/console.css"):
         response = Browser(site, **{"X-Forwarded-For": "8.8.8.8"}).get(path)
         assert response.status_code == 403
@@ -101,7 +99,7 @@ def test_strangers_networks_see_nothing(site: ConsoleSite) -> None:
     audited(site, "forbidden network")
 
 
-def test_a_client_bound_to_a_network_signs_in_from_there_only(site: ConsoleSite, admin: Browser) -> None:
+def test_a_client_bound_to_a_network_signs_in_from_there_only(site: Site, admin: Browser) -> None:
     page = admin.submit("clients", app_key="near", name="Near", role="viewer", networks="10.0.3.7")
     secret = Seen(page).all("input", id="new-secret")[0]["value"]
     near, far = Browser(site, **{"X-Forwarded-For": "10.0.3.7"}), Browser(site)
@@ -119,7 +117,7 @@ def cookie_of(response: requests.Response) -> Any:
     return SimpleCookie(response.headers["Set-Cookie"])[COOKIE]
 
 
-def test_the_cookie_is_for_these_pages_and_no_script(site: ConsoleSite) -> None:
+def test_the_cookie_is_for_these_pages_and_no_script(site: Site) -> None:
     browser = Browser(site)
     browser.get("sign-in")
     plain = cookie_of(browser.post("sign-in", app_key=ADMIN, secret=site.secrets[ADMIN]))
@@ -127,16 +125,16 @@ def test_the_cookie_is_for_these_pages_and_no_script(site: ConsoleSite) -> None:
     assert plain["max-age"] == plain["expires"] == "", "it ends with the browser"
 
 
-def test_behind_https_it_never_goes_over_http(site: ConsoleSite) -> None:
+def test_behind_https_it_never_goes_over_http(site: Site) -> None:
     browser = Browser(site, **{"X-Forwarded-For": "10.0.3.7", "X-Forwarded-Proto": "https"})
     assert cookie_of(browser.get("sign-in"))["secure"] is True
 
 
-def test_only_a_trusted_proxy_says_that_it_is_https(plain_site: ConsoleSite) -> None:
+def test_only_a_trusted_proxy_says_that_it_is_https(plain_site: Site) -> None:
     assert cookie_of(Browser(plain_site, **{"X-Forwarded-Proto": "https"}).get("sign-in"))["secure"] == ""
 
 
-def test_a_new_cookie_comes_with_signing_in(site: ConsoleSite) -> None:
+def test_a_new_cookie_comes_with_signing_in(site: Site) -> None:
     """Whoever planted one before does not share the session."""
     browser = Browser(site)
     browser.get("sign-in")
@@ -148,14 +146,14 @@ def test_a_new_cookie_comes_with_signing_in(site: ConsoleSite) -> None:
     assert stranger.get().url.endswith("/sign-in")
 
 
-def test_a_cookie_can_not_be_made_or_changed(site: ConsoleSite) -> None:
+def test_a_cookie_can_not_be_made_or_changed(site: Site) -> None:
     cookie = Browser(site).sign_in().http.cookies[COOKIE]
     text, _, signature = cookie.rpartition(".")
     changed = f"{'A' if text[0] != 'A' else 'B'}{text[1:]}"
     for forged in (text, f"{text}.", f"{changed}.{signature}", f"{text}.{signature[:-1]}", f"x{cookie}", "." * 9,
                    f"{text}.{signature}".swapcase(), "é"):
         browser = Browser(site)
-        response = requests.get(site.url_of_console, headers={
+        response = requests.get(console_of(site), headers={
             "Cookie": f"{COOKIE}={forged}".encode().decode("latin-1")}, timeout=60)
         assert response.url.endswith("/sign-in"), forged
         assert browser.get().status_code == 200
@@ -217,7 +215,7 @@ def test_a_form_is_bound_to_its_cookie_and_its_server() -> None:
     assert not sessions.accepts(one, "") and not sessions.accepts(one, one.rpartition(".")[2])
 
 
-def test_signing_out_ends_it_on_the_server(site: ConsoleSite) -> None:
+def test_signing_out_ends_it_on_the_server(site: Site) -> None:
     browser = Browser(site).sign_in()
     cookie = browser.http.cookies[COOKIE]
     assert browser.get("sign-out").status_code == 405, "a link or an image signs nobody out"
@@ -230,7 +228,7 @@ def test_signing_out_ends_it_on_the_server(site: ConsoleSite) -> None:
 
 
 @pytest.mark.parametrize("change", ["disabled", "removed", "rotated"])
-def test_it_ends_with_the_client(site: ConsoleSite, admin: Browser, change: str) -> None:
+def test_it_ends_with_the_client(site: Site, admin: Browser, change: str) -> None:
     app_key = f"guest-{change}"
     page = admin.submit("clients", app_key=app_key, name="Guest", role="viewer")
     guest = Browser(site).sign_in(app_key, Seen(page).all("input", id="new-secret")[0]["value"])
@@ -244,14 +242,14 @@ def test_it_ends_with_the_client(site: ConsoleSite, admin: Browser, change: str)
     assert guest.get().url.endswith("/sign-in")
 
 
-def test_it_ends_with_the_role(site: ConsoleSite, admin: Browser) -> None:
+def test_it_ends_with_the_role(site: Site, admin: Browser) -> None:
     secret = Seen(admin.submit("clients", app_key="demoted", name="D", role="admin")).all("input", id="new-secret")
     guest = Browser(site).sign_in("demoted", secret[0]["value"])
-    site.store().call(lambda: Row.change(f_role=None).where(Row.f_app_key == "demoted").execute())
+    Tables(site).store.call(lambda: Row.change(f_role=None).where(Row.f_app_key == "demoted").execute())
     wait_until(lambda: guest.get().url.endswith("/sign-in"), what="the session's end")
 
 
-def test_a_restart_ends_all(plain_site: ConsoleSite) -> None:
+def test_a_restart_ends_all(plain_site: Site) -> None:
     browser = Browser(plain_site).sign_in()
     plain_site.stop()
     plain_site.start()
@@ -263,7 +261,7 @@ def test_a_restart_ends_all(plain_site: ConsoleSite) -> None:
 # -- where to --------------------------------------------------------------------------------------------------------
 
 
-def test_signing_in_leads_back_to_where_one_wanted_to_go(site: ConsoleSite) -> None:
+def test_signing_in_leads_back_to_where_one_wanted_to_go(site: Site) -> None:
     browser = Browser(site)
     assert browser.get("grants/some-grant").url.endswith("/sign-in?next=grants%2Fsome-grant")
     response = browser.post("sign-in?next=grants%2Fsome-grant", app_key=ADMIN, secret=site.secrets[ADMIN])
@@ -273,7 +271,7 @@ def test_signing_in_leads_back_to_where_one_wanted_to_go(site: ConsoleSite) -> N
 @pytest.mark.parametrize("following", [
     "//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "..//evil.example",
     "sign-out", "static/console.css", "jobs%0d%0aSet-Cookie:x=1", "@evil.example", "%2f%2fevil.example"])
-def test_it_leads_nowhere_else(site: ConsoleSite, following: str) -> None:
+def test_it_leads_nowhere_else(site: Site, following: str) -> None:
     browser = Browser(site)
     browser.get(f"sign-in?next={following}")
     response = browser.post(f"sign-in?next={following}", app_key=ADMIN, secret=site.secrets[ADMIN],
@@ -281,7 +279,7 @@ def test_it_leads_nowhere_else(site: ConsoleSite, following: str) -> None:
     assert response.headers["Location"] == f"{CONSOLE}/"
 
 
-def test_a_link_from_another_site_does_not_cost_the_session(site: ConsoleSite) -> None:
+def test_a_link_from_another_site_does_not_cost_the_session(site: Site) -> None:
     """A browser sends no cookie with it, so it is asked to come once more, from here."""
     response = Browser(site, **{"Sec-Fetch-Site": "cross-site"}).get("jobs?status=failed")
     assert "Set-Cookie" not in response.headers
@@ -313,9 +311,9 @@ def test_errors_have_their_status(admin: Browser) -> None:
     """FATE Flow's app would make each a 200."""
     assert admin.get("no-such-page").status_code == 404
     assert admin.get("jobs/nope").status_code == 404
-    assert admin.http.put(f"{admin.site.url_of_console}/jobs", timeout=60).status_code == 405
-    assert admin.http.delete(f"{admin.site.url_of_console}/static/console.css", timeout=60).status_code == 405
-    assert admin.http.head(f"{admin.site.url_of_console}/jobs", timeout=60).status_code == 200
+    assert admin.http.put(f"{console_of(admin.site)}/jobs", timeout=60).status_code == 405
+    assert admin.http.delete(f"{console_of(admin.site)}/static/console.css", timeout=60).status_code == 405
+    assert admin.http.head(f"{console_of(admin.site)}/jobs", timeout=60).status_code == 200
 
 
 def test_own_files_are_kept_by_browsers_as_long_as_they_stay_the_same(admin: Browser) -> None:

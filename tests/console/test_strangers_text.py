@@ -7,8 +7,9 @@ import requests
 
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.db.feature_job import FeatureJob
-from tests.support.browser import PAGES, Browser, ConsoleSite, Seen
-from tests.support.site import wait_until
+from tests.support.browser import PAGES, Browser, Seen
+from tests.support.site import Site, wait_until
+from tests.support.tables import Tables
 
 # Breaks out of a text, an attribute in either quotes, a script and a comment, wherever one of them is not escaped.
 EVIL = "\"'--></script></textarea><evil onfocus=alert(1) autofocus>{{7777*7777}}&lt;"
@@ -24,11 +25,11 @@ def harmless(response: requests.Response) -> Seen:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def written(site: ConsoleSite, _admin: Browser) -> None:
+def written(site: Site, _admin: Browser) -> None:
     """Put it wherever a column holds any text."""
     admin = _admin
     now = now_ms()
-    site.store().call(lambda: FeatureJob.insert(
+    Tables(site).store.call(lambda: FeatureJob.insert(
         f_job_id=JOB_ID, f_fate_job_id=EVIL[:64], f_status="failed", f_owner="x", f_view=EVIL[:64],
         f_request=json.dumps({EVIL: EVIL}), f_id_name=EVIL, f_error=EVIL, f_error_code=40001, f_create_time=now,
         f_create_date=date_of(now), f_end_time=now, f_start_time=now).execute())
@@ -93,7 +94,7 @@ def test_what_is_typed(admin: Browser, path: str) -> None:
     harmless(response)
 
 
-def test_data_of_a_view(admin: Browser, site: ConsoleSite) -> None:
+def test_data_of_a_view(admin: Browser, site: Site) -> None:
     """What a source holds, and how it fails."""
     page = harmless(admin.post("views/slow/test", ids="<evil>\n<img/src=x/onerror=alert(1)>"))
     assert "amount=<evil>" in page.text

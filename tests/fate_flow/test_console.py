@@ -9,7 +9,7 @@ import pytest
 from tests.fate_flow.features import section_of
 from tests.fate_flow.flow import Flow, MakeFlow
 from tests.fate_flow.switches import CONF, KEYS
-from tests.support.browser import CONSOLE, PAGES, Browser, Seen
+from tests.support.browser import PAGES, Browser, Seen, console_of
 from tests.support.site import wait_until
 
 
@@ -25,9 +25,7 @@ def flow(make_flow: MakeFlow, features: Path) -> Flow:
 def admin(flow: Flow) -> Any:
     printed = flow.fate_ext("client", "add", "console-ops", "--name", "Operations", "--role", "admin")
     secret, = (line.strip() for line in printed.splitlines() if line.startswith("    "))
-    port = urlsplit(flow.url).port
-    site = SimpleNamespace(url_of_console=f"http://127.0.0.1:{port}{CONSOLE}", port=port,
-                           secrets={"console-ops": secret})
+    site = SimpleNamespace(address=f"http://127.0.0.1:{urlsplit(flow.url).port}", secrets={"console-ops": secret})
     browser = Browser(site)  # type: ignore[arg-type]
 
     def known() -> bool:
@@ -57,7 +55,7 @@ def test_a_form_is_read_and_carried_out(admin: Browser) -> None:
 def test_errors_have_their_status(admin: Browser) -> None:
     assert admin.get("jobs/none").status_code == 404
     assert admin.get("no-such-page").status_code == 404
-    assert admin.http.put(f"{admin.site.url_of_console}/jobs", timeout=30).status_code == 405
+    assert admin.http.put(f"{console_of(admin.site)}/jobs", timeout=30).status_code == 405
     admin.get("clients")
     assert admin.post("clients", form_token="forged").status_code == 403
     assert admin.post("clients", app_key="!", name="x").status_code == 400

@@ -4,16 +4,18 @@ import re
 import socket
 import time
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import Callable, Iterator, List, Tuple
+from typing import Callable, List, Tuple
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
-from tests.support.slow_source import install_slow_source, lines, slow_view
+from tests.support.slow_source import lines, slow_view
 
 TIMEOUT = 2
 MAX_HELD = 1
@@ -22,16 +24,12 @@ WIDE = [f"{number}{'x' * 200}" for number in range(10)]
 
 
 @pytest.fixture(scope="module", params=["alone", "mounted"])
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, make_shared_site: MakeSite) -> Site:
     """``fate-ext serve``, and a host with Werkzeug's server as FATE Flow's; both wait 2 s for a client, not 60."""
-    folder = tmp_path_factory.mktemp(request.param)
-    site = install_slow_source(Site(folder, {
-        "views": {"slow": slow_view(folder), "wide": slow_view(folder, WIDE)}, "default_view": "slow",
-        "min_free_bytes": 0, "max_held_queries": MAX_HELD}))
-    site.constants = {f"fate_ext_plugin.{module}.TIMEOUT_SECONDS": TIMEOUT for module in ("apps", "server")}
-    site.module = "tests.support.host_app" if request.param == "mounted" else ""
-    yield site.start()
-    site.stop()
+    return make_shared_site(
+        request.param, views={"slow": slow_view, "wide": partial(slow_view, columns=WIDE)}, default_view="slow",
+        min_free_bytes=0, max_held_queries=MAX_HELD, mounted=request.param == "mounted",
+        constants={"apps.TIMEOUT_SECONDS": TIMEOUT, "server.TIMEOUT_SECONDS": TIMEOUT})
 
 
 def status(site: Site, field: str) -> int:

@@ -1,13 +1,13 @@
 """The machine's clock jumps under a running server, forward and back."""
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 import requests
 
 from fate_ext_plugin.audit_search import read
-from tests.support.all_services import Services, good, site_with_all
+from tests.support.all_services import ALL_SERVICES, Services, good
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import go, lines, wait_started
 
@@ -15,14 +15,13 @@ DAY = 86400.0
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(make_site: MakeSite, tmp_path: Path) -> Site:
     """Its janitor comes every second."""
-    site = site_with_all(tmp_path / "site", concurrent_jobs=1)
-    site.constants = {"fate_ext_plugin.feature.runner.JANITOR_SECONDS": 1.0}
+    site = make_site(start=False, **ALL_SERVICES, concurrent_jobs=1,
+                     constants={"feature.runner.JANITOR_SECONDS": 1.0})
     site.clock = tmp_path / "clock"
     site.set_clock(0)
-    yield site.start()
-    site.stop()
+    return site.start()
 
 
 @pytest.mark.parametrize("jump", [2 * DAY, -2 * DAY])

@@ -6,9 +6,10 @@ from typing import Callable, Dict, Iterator, Tuple
 import pytest
 import requests
 
-from tests.support.all_services import Services, ask_all, good, site_with_all
+from tests.support.all_services import ALL_SERVICES, Services, ask_all, good
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background
+from tests.support.builder import MakeSite
 from tests.support.cable import Cable
 from tests.support.databases import SERVERS, empty_store
 from tests.support.mariadb import MariaDB
@@ -17,8 +18,8 @@ from tests.support.slow_source import go, lines, wait_started
 
 # It waits for the database a second instead of ten, and tries less often; so it may say that the database does not
 # answer where this machine is only busy. Held queries look at their jobs when they are told to, and at no other time.
-HASTY = {"fate_ext_plugin.db.patience.ANSWER_SECONDS": 1, "fate_ext_plugin.db.base.PATIENCE_SECONDS": 1,
-         "fate_ext_plugin.db.base.BUSY_TRIES": 4, "fate_ext_plugin.apps.feature_app.BEAT_SECONDS": 3600.0}
+HASTY = {"db.patience.ANSWER_SECONDS": 1, "db.base.PATIENCE_SECONDS": 1,
+         "db.base.BUSY_TRIES": 4, "apps.feature_app.BEAT_SECONDS": 3600.0}
 
 
 @pytest.fixture(params=SERVERS, scope="module")
@@ -28,18 +29,17 @@ def cable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def folder(cable: Cable, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("slow")
-
-
-@pytest.fixture(scope="module")
-def shared_site(cable: Cable, folder: Path) -> Iterator[Site]:
-    """All services."""
-    site = site_with_all(folder / "site", database=cable.section)
-    site.constants = HASTY
-    yield site.start()
+def shared_site(cable: Cable, make_shared_site: MakeSite) -> Iterator[Site]:
+    """All services. It stops before its database is gone."""
+    site = make_shared_site(cable.kind, **ALL_SERVICES, database=cable.section, constants=HASTY)
+    yield site
     cable.mend()
     site.stop()
+
+
+@pytest.fixture
+def folder(shared_site: Site) -> Path:
+    return shared_site.folder
 
 
 @pytest.fixture
@@ -112,12 +112,11 @@ def test_a_job_that_ends_meanwhile_is_run_again(site: Site, cable: Cable, folder
         name.split("/")[1] for name in files}  # nothing of the upload that was refused
 
 
-def test_it_is_killed_and_started_again(tmp_path: Path) -> None:
+def test_it_is_killed_and_started_again(make_site: MakeSite, tmp_path: Path) -> None:
     """SIGKILL to a MariaDB while one job runs, one waits, and queries of both are held."""
     (tmp_path / "mariadb").mkdir()
     database = MariaDB(tmp_path / "mariadb").start()
-    site = site_with_all(tmp_path / "site", database=database.section, concurrent_jobs=1)
-    site.constants = HASTY
+    site = make_site(start=False, **ALL_SERVICES, database=database.section, concurrent_jobs=1, constants=HASTY)
     try:
         api_reader = ApiReader(site.start())
         job_ids = [job_of(api_reader, name) for name in ("u1", "u2")]

@@ -1,6 +1,7 @@
 """The disk of data_dir is full, or fails: a small ext4 of the test's own, where root may mount one."""
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Iterator
 
 import duckdb
 import pytest
@@ -10,20 +11,23 @@ from fate_ext_plugin.feature import duck
 from fate_ext_plugin.feature.source import Workspace
 from fate_ext_plugin.feature.storage import says_disk_full
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.disk import Disk
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
-from tests.support.slow_source import go, install_slow_source, lines, slow_view, wait_started
+from tests.support.slow_source import go, lines, slow_view, wait_started
 from tests.support.wire import refused
 
 FULL = "The disk of data_dir became full; free space there and run the FATE job again."
 # Of one column; thirty of them fill the disk sooner than their IDs do.
 WIDE = [f"{number}{'x' * 100}" for number in range(30)]
 COLUMNS = [f"c{number}" for number in range(20)]
+VIEWS = {"slow": slow_view, "wide": partial(slow_view, columns=WIDE)}
+ONE_JOB = {"default_view": "slow", "concurrent_jobs": 1, "min_free_bytes": 0}
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    disk = Disk(tmp_path / "site" / "ext")
+    disk = Disk(tmp_path / "ext")
     yield disk
     disk.close()
 
@@ -38,27 +42,17 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(disk: Disk, features: Path, tmp_path: Path) -> Iterator[Site]:
+def site(disk: Disk, features: Path, make_site: MakeSite, tmp_path: Path) -> Site:
     """One job at a time; its database is elsewhere."""
     view = {"source": {"type": "file", "path": str(features)}, "columns": COLUMNS}
-    site = make_site(disk, tmp_path, {"file": view}, database={"url": f"sqlite:///{tmp_path / 'fate_ext.db'}"})
-    yield site.start()
-    site.stop()
+    return make_site(
+        views={**VIEWS, "file": view}, database={"url": f"sqlite:///{tmp_path / 'fate_ext.db'}"}, **ONE_JOB)
 
 
 @pytest.fixture
-def site_with_its_database(disk: Disk, tmp_path: Path) -> Iterator[Site]:
+def site_with_its_database(disk: Disk, make_site: MakeSite) -> Site:
     """Its database is on the same disk, and soon given up while it is busy."""
-    site = make_site(disk, tmp_path, {})
-    site.constants = {"fate_ext_plugin.db.base.BUSY_TRIES": 3}
-    yield site.start()
-    site.stop()
-
-
-def make_site(disk: Disk, folder: Path, views: Dict[str, Any], **section: Any) -> Site:
-    return install_slow_source(Site(disk.folder.parent, {
-        "views": {"slow": slow_view(folder), "wide": slow_view(folder, WIDE), **views},
-        "default_view": "slow", "concurrent_jobs": 1, "min_free_bytes": 0, **section}))
+    return make_site(views=VIEWS, constants={"db.base.BUSY_TRIES": 3}, **ONE_JOB)
 
 
 def test_an_upload_that_does_not_fit_is_refused_and_the_next_one_taken(site: Site) -> None:

@@ -5,7 +5,7 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable
 
 import pytest
 import requests
@@ -15,21 +15,19 @@ from fate_ext_plugin.db.feature_job import FeatureJob
 from tests.support import programs
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background
+from tests.support.builder import MakeSite
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
-from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
+from tests.support.slow_source import go, jobs_of, lines, slow_view, wait_started
 
 pytestmark = programs.takes_long
 UPLOADS, MAX_WAITING, HELD, QUEUED = 200, 150, 500, 100_000
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """One job at a time."""
-    site = install_slow_source(Site(tmp_path, {
-        "views": {"slow": slow_view(tmp_path)}, "concurrent_jobs": 1, "min_free_bytes": 0,
-        "max_waiting_jobs": MAX_WAITING, "max_held_queries": HELD, "metrics": True}))
-    yield site
-    site.stop()
+def site(make_site: MakeSite) -> Site:
+    """One job at a time. Not started."""
+    return make_site(start=False, views={"slow": slow_view}, concurrent_jobs=1, min_free_bytes=0,
+                     max_waiting_jobs=MAX_WAITING, max_held_queries=HELD, metrics=True)
 
 
 def memory(site: Site) -> int:

@@ -5,29 +5,28 @@ import signal
 import socket
 import threading
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, List
 
 import pytest
 import requests
 
 from fate_ext_plugin.audit_search import read
-from tests.support.all_services import Services, ask_all, good, site_with_all
+from tests.support.all_services import ALL_SERVICES, Services, ask_all, good
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background
+from tests.support.builder import MakeSite
 from tests.support.dispatcher import let_it_look_around
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
-from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
+from tests.support.slow_source import go, jobs_of, lines, slow_view, wait_started
 
 # A connection's state in /proc/net/tcp.
 ESTABLISHED = "01"
 
 
 @pytest.fixture(scope="module", params=["alone", "mounted"])
-def shared_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = site_with_all(tmp_path_factory.mktemp(request.param) / "site", concurrent_jobs=1, max_waiting_jobs=10_000)
-    site.module = "tests.support.host_app" if request.param == "mounted" else ""
-    yield site.start()
-    site.stop()
+def shared_site(request: pytest.FixtureRequest, make_shared_site: MakeSite) -> Site:
+    return make_shared_site(request.param, **ALL_SERVICES, concurrent_jobs=1, max_waiting_jobs=10_000,
+                            mounted=request.param == "mounted")
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def site(shared_site: Site, folder: Path) -> Site:
 @pytest.fixture
 def folder(shared_site: Site) -> Path:
     """Of the source ``slow``."""
-    return shared_site.folder.parent
+    return shared_site.folder
 
 
 def host_answers(site: Site) -> bool:
@@ -113,9 +112,9 @@ def unread_requests(site: Site) -> int:
                 if local.endswith(here) and state == ESTABLISHED and int(queue.split(":")[1], 16)])
 
 
-def test_sigterm_ends_the_server_whichever_thread_it_interrupts(tmp_path: Path) -> None:
+def test_sigterm_ends_the_server_whichever_thread_it_interrupts(make_site: MakeSite) -> None:
     """The kernel hands a signal to any thread, most often to the first."""
-    site = site_with_all(tmp_path / "site").start()
+    site = make_site(**ALL_SERVICES)
     assert site.process
     threads = sorted(int(folder.name) for folder in Path(f"/proc/{site.process.pid}/task").iterdir())
     assert len(threads) > 1
@@ -124,8 +123,8 @@ def test_sigterm_ends_the_server_whichever_thread_it_interrupts(tmp_path: Path) 
     assert site.log.read_text("utf-8").rstrip().endswith("stopping")
 
 
-def test_a_second_sigterm_ends_a_server_that_does_not_stop(tmp_path: Path) -> None:
-    site = site_with_all(tmp_path / "site")
+def test_a_second_sigterm_ends_a_server_that_does_not_stop(make_site: MakeSite) -> None:
+    site = make_site(start=False, **ALL_SERVICES)
     site.module = "tests.support.never_stops"
     process = site.start().process
     assert process
@@ -137,11 +136,10 @@ def test_a_second_sigterm_ends_a_server_that_does_not_stop(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("url", ["mysql://u@127.0.0.1:{}/d", "postgresql://u@127.0.0.1:{}/d"])
-def test_sigterm_ends_a_server_that_still_waits_for_its_database(tmp_path: Path, url: str) -> None:
+def test_sigterm_ends_a_server_that_still_waits_for_its_database(make_site: MakeSite, url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as database:
-        site = install_slow_source(Site(tmp_path, {
-            "views": {"slow": slow_view(tmp_path)}, "database": {"url": url.format(database.getsockname()[1])}}))
-        site.constants = {"fate_ext_plugin.db.patience.ANSWER_SECONDS": 3600}
+        site = make_site(start=False, views={"slow": slow_view}, constants={"db.patience.ANSWER_SECONDS": 3600},
+                         database={"url": url.format(database.getsockname()[1])})
         process = site.launch()
         database.settimeout(60)
         connection, _ = database.accept()
@@ -150,9 +148,9 @@ def test_sigterm_ends_a_server_that_still_waits_for_its_database(tmp_path: Path,
             assert process.wait(60) == 128 + signal.SIGTERM
 
 
-def test_ctrl_c_puts_back_the_jobs_that_run(tmp_path: Path) -> None:
+def test_ctrl_c_puts_back_the_jobs_that_run(make_site: MakeSite, tmp_path: Path) -> None:
     """A terminal sends it to the whole process group."""
-    site = site_with_all(tmp_path / "site").start()
+    site = make_site(**ALL_SERVICES)
     assert site.process
     api_reader = ApiReader(site)
     job_id = api_reader.job(["u1"], do="wait")

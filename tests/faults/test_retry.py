@@ -2,13 +2,12 @@
 from pathlib import Path
 
 from tests.support.api_reader import ApiReader
-from tests.support.site import MakeSite
-from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
+from tests.support.builder import MakeSite
+from tests.support.slow_source import go, jobs_of, lines, slow_view, wait_started
 
 
 def test_each_upload_is_a_job_of_its_own_with_its_own_answer(make_site: MakeSite, tmp_path: Path) -> None:
-    site = install_slow_source(make_site({"views": {"slow": slow_view(tmp_path)}, "min_free_bytes": 0}, start=False))
-    site.start()
+    site = make_site(views={"slow": slow_view}, min_free_bytes=0)
     first, again = ApiReader(site), ApiReader(site)
     assert first.fate_job_id == again.fate_job_id
     first_id = first.job(["u1", "u2"], do="wait")

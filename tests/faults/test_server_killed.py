@@ -5,8 +5,9 @@ No job hangs in ``running``, an accepted one still ends in success, no file and 
 import json
 import shutil
 import socket
+from functools import partial
 from pathlib import Path
-from typing import Iterator, List
+from typing import List
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -15,21 +16,19 @@ import requests
 from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.feature.job import Jobs
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
-from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
+from tests.support.slow_source import go, jobs_of, lines, slow_view, wait_started
 
 # Columns whose values fill more than the buffers of a connection.
 WIDE = [f"{number}{'x' * 200}" for number in range(10)]
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(make_site: MakeSite) -> Site:
     """A server that runs one job at a time."""
-    site = install_slow_source(Site(tmp_path, {
-        "views": {"slow": slow_view(tmp_path), "wide": slow_view(tmp_path, WIDE)}, "default_view": "slow",
-        "concurrent_jobs": 1, "min_free_bytes": 0}))
-    yield site.start()
-    site.stop()
+    return make_site(views={"slow": slow_view, "wide": partial(slow_view, columns=WIDE)}, default_view="slow",
+                     concurrent_jobs=1, min_free_bytes=0)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from fate_ext_plugin.feature.source import Counts, Join, Workspace
 from fate_ext_plugin.feature.source.file import FileSchema, FileSource
 from fate_ext_plugin.schema.settings import base_dir
 from tests.support.api_reader import ApiReader
-from tests.support.site import Site
+from tests.support.builder import MakeSite
 
 ROWS = 50_000
 CHANGED = "The source's files were changed while they were read. Write a new file beside the old one and rename it, " \
@@ -75,11 +75,11 @@ def test_one_that_never_rests_fails_the_job_with_what_to_do(path: Path, tmp_path
 
 
 @pytest.mark.parametrize("how", [rename, overwrite])
-def test_jobs_of_a_server_while_it_is_replaced_again_and_again(path: Path, tmp_path: Path, how: Any) -> None:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    site = Site(folder, {"min_free_bytes": 0, "views": {
-        "it": {"source": {"type": "file", "path": str(path)}, "columns": ["version"]}}}).start()
+def test_jobs_of_a_server_while_it_is_replaced_again_and_again(
+    path: Path, make_site: MakeSite, tmp_path: Path, how: Any
+) -> None:
+    site = make_site("site", min_free_bytes=0, views={
+        "it": {"source": {"type": "file", "path": str(path)}, "columns": ["version"]}})
     ready = [write(tmp_path / f"version{number}{path.suffix}", number) for number in (2, 3)]
     done = threading.Event()
 

@@ -1,33 +1,32 @@
 """How jobs run: in turn, in processes of their own, and to an end that says why."""
 import re
 import socket
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import pytest
 import requests
 
 from fate_ext_plugin.db.feature_job import FeatureJob
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.dispatcher import let_it_look_around
-from tests.support.site import PATIENCE_SECONDS, MakeSite, Site, wait_until
-from tests.support.slow_source import go, install_slow_source, jobs_of, lines, slow_view, wait_started
+from tests.support.site import PATIENCE_SECONDS, Site, wait_until
+from tests.support.slow_source import go, jobs_of, lines, slow_view, wait_started
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("slow")
-
-
-@pytest.fixture(scope="module")
-def site(folder: Path) -> Iterator[Site]:
+def site(make_shared_site: MakeSite) -> Site:
     """A server with a third party's source; two jobs run at once."""
-    site = install_slow_source(Site(folder, {
-        "views": {"slow": slow_view(folder), "unpicklable": slow_view(folder, unpicklable=True)},
-        "default_view": "slow", "concurrent_jobs": 2, "job_memory_mb": 256, "min_free_bytes": 0,
-        "metrics": True}))
-    yield site.start()
-    site.stop()
+    return make_shared_site(
+        views={"slow": slow_view, "unpicklable": partial(slow_view, unpicklable=True)}, default_view="slow",
+        concurrent_jobs=2, job_memory_mb=256, min_free_bytes=0, metrics=True)
+
+
+@pytest.fixture(scope="module")
+def folder(site: Site) -> Path:
+    return site.folder
 
 
 @pytest.fixture
@@ -158,9 +157,8 @@ def test_a_source_may_print(api_reader: ApiReader) -> None:
     assert api_reader.features(["u1", "u2"], do="print") == lines("u1", "u2")
 
 
-def test_a_job_that_takes_too_long_fails(make_site: MakeSite, tmp_path: Path) -> None:
-    site = install_slow_source(make_site(
-        {"views": {"slow": slow_view(tmp_path)}, "job_timeout_seconds": 1}, start=False)).start()
+def test_a_job_that_takes_too_long_fails(make_site: MakeSite) -> None:
+    site = make_site(views={"slow": slow_view}, job_timeout_seconds=1)
     api_reader = ApiReader(site)
     data = api_reader.status(api_reader.job(["u1"], do="wait"))
     assert data["message"] == "The job ran longer than job_timeout_seconds (1); raise it, or ask for less."
@@ -169,8 +167,8 @@ def test_a_job_that_takes_too_long_fails(make_site: MakeSite, tmp_path: Path) ->
 # -- afterwards --------------------------------------------------------------------------------------------------------
 
 
-def test_results_expire_and_old_jobs_are_forgotten(make_site: MakeSite, tmp_path: Path) -> None:
-    site = install_slow_source(make_site({"views": {"slow": slow_view(tmp_path)}}, start=False)).start()
+def test_results_expire_and_old_jobs_are_forgotten(make_site: MakeSite) -> None:
+    site = make_site(views={"slow": slow_view})
     api_reader, jobs = ApiReader(site), jobs_of(site)
     job_ids: List[str] = [api_reader.job(["u1"]) for _ in range(2)] + [api_reader.job(["u1"], do="raise:KeyError")]
     expiring, kept, forgotten = job_ids
@@ -197,7 +195,7 @@ def end(job_id: str, milliseconds: float) -> None:
 
 def test_a_stop_puts_a_running_job_back_and_the_next_start_finishes_it(make_site: MakeSite, tmp_path: Path) -> None:
     views = {"slow": slow_view(tmp_path), "gone": slow_view(tmp_path)}
-    site = install_slow_source(make_site({"views": views, "concurrent_jobs": 1}, start=False)).start()
+    site = make_site(views=views, concurrent_jobs=1)
     api_reader, jobs = ApiReader(site), jobs_of(site)
     running = api_reader.job(["u1"], view="slow", do="wait")
     waiting = api_reader.job(["u2"], view="gone")
@@ -215,9 +213,8 @@ def test_a_stop_puts_a_running_job_back_and_the_next_start_finishes_it(make_site
 
 def test_a_stop_answers_the_queries_that_are_held(make_site: MakeSite, tmp_path: Path) -> None:
     """A connection that breaks would fail the FATE job; told that its job runs, ApiReader asks again in a minute."""
-    site = install_slow_source(make_site(
-        {"views": {"slow": slow_view(tmp_path)}, "concurrent_jobs": 1, "metrics": True}, start=False))
-    api_reader = ApiReader(site.start())
+    site = make_site(views={"slow": slow_view}, concurrent_jobs=1, metrics=True)
+    api_reader = ApiReader(site)
     job_ids = [api_reader.job([name], do="wait") for name in ("u1", "u2")]
     wait_started(tmp_path, "u1")
     queries = [api_reader.held(job_id) for job_id in job_ids]
@@ -225,7 +222,7 @@ def test_a_stop_answers_the_queries_that_are_held(make_site: MakeSite, tmp_path:
     assert [query.result()["status"] for query in queries] == ["running", "running"]
 
 
-def test_a_port_that_another_program_has_is_named(make_site: MakeSite, tmp_path: Path) -> None:
+def test_a_port_that_another_program_has_is_named(make_site: MakeSite) -> None:
     site = make_site(start=False)
     with socket.create_server(("127.0.0.1", site.port)):
         ended = site.command("serve")

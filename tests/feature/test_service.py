@@ -2,22 +2,21 @@
 import re
 import threading
 import time
-from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
 
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
-from tests.support.credit import credit_view
-from tests.support.site import PATIENCE_SECONDS, MakeSite, wait_until
+from tests.support.builder import MakeSite
+from tests.support.site import PATIENCE_SECONDS, wait_until
 
 
 def test_a_result_that_was_promised_stays_whatever_fails_after_it(
-    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row says success before the IDs are deleted; a disk that fails then must not take the result with it."""
-    site = make_site({"views": {"credit": credit_view(tmp_path)}, "concurrent_jobs": 1}, start=False)
+    site = make_site(start=False, concurrent_jobs=1)
     plugin = Plugin(site.settings, Standalone(site.settings))
 
     def broken(job_id: str, attempt: int) -> None:

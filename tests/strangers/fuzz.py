@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Callable, List, Optional
 from typing import Counter as Counts
 
+from tests.support.builder import build_site
 from tests.support.site import Site, wait_until
-from tests.support.stranger import answers, connect, is_well, make, of_process, reset
+from tests.support.stranger import SITE, answers, connect, is_well, of_process, reset
 from tests.support.wire import target
 
 CLIENTS = 6
@@ -169,7 +170,7 @@ def settled(site: Site, threads: int) -> None:
 
 
 def for_long(folder: Path, mounted: bool, seed: int, seconds: float) -> None:
-    site = make(folder, mounted).start()
+    site = build_site(folder, **SITE, mounted=mounted).start()
     try:
         print(f"{'mounted' if mounted else 'alone'}, seed {seed}")
         is_well(site)

@@ -2,16 +2,17 @@
 import signal
 import subprocess
 from contextlib import closing
-from pathlib import Path
-from typing import Any, Callable
+from functools import partial
+from typing import Callable, Iterator
 
 import pytest
 import requests
 
 from fate_ext_plugin import server
 from tests.support.api_reader import ApiReader
+from tests.support.builder import MakeSite
 from tests.support.site import Site, wait_until
-from tests.support.slow_source import install_slow_source, slow_view
+from tests.support.slow_source import slow_view
 from tests.support.stranger import LONG, connect, head, is_well
 from tests.support.wire import target
 
@@ -22,15 +23,14 @@ SOON, NEVER = {"server.REQUESTS_SECONDS": 0.1}, {"server.REQUESTS_SECONDS": 3600
 
 
 @pytest.fixture
-def make_wide(tmp_path: Path) -> Any:
+def make_wide(make_site: MakeSite) -> Iterator[MakeSite]:
+    """Each is killed in the end: a stop may wait for an hour."""
     sites = []
 
     def start(**constants: float) -> Site:
-        site = install_slow_source(Site(tmp_path, {
-            "views": {"wide": slow_view(tmp_path, WIDE)}, "default_view": "wide", "min_free_bytes": 0}))
-        site.constants = {f"fate_ext_plugin.{name}": value for name, value in {**HOUR, **constants}.items()}
-        sites.append(site)
-        return site.start()
+        sites.append(make_site(
+            views={"wide": partial(slow_view, columns=WIDE)}, min_free_bytes=0, constants={**HOUR, **constants}))
+        return sites[-1]
 
     yield start
     for site in sites:

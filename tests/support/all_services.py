@@ -2,47 +2,28 @@
 import itertools
 import json
 import time
-from pathlib import Path
 from typing import Any, Callable, Dict
 
 import requests
 
-from fate_ext_plugin.auth.box import SecretBox, master_key
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
-from fate_ext_plugin.db.base import Store, now_ms
-from fate_ext_plugin.db.migration import migrate
-from fate_ext_plugin.host.standalone import open_database
-from fate_ext_plugin.permission.grants import Grants
+from fate_ext_plugin.db.base import now_ms
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background
 from tests.support.permission import grant, recorded
 from tests.support.recordings import vectors
 from tests.support.site import PATIENCE_SECONDS, Site
-from tests.support.slow_source import install_slow_source, slow_view
+from tests.support.slow_source import slow_view
 
 APP_KEY, SECRET = "demo-app-key", "demo-secret-key!"
 PARTY = "10000"
-
-
-def site_with_all(folder: Path, **section: Any) -> Site:
-    """Not started. Its views are those of :mod:`tests.support.slow_source`, whose folder is ``folder``'s parent."""
-    folder.mkdir(exist_ok=True)
-    site = install_slow_source(Site(folder, {
-        "min_free_bytes": 0, "metrics": True, "permission": {},
-        "authentication": {"party_id": PARTY, "signature_over_http": True}, **section}))
-    site.data_dir.mkdir(exist_ok=True)
-    store = Store(open_database(site.settings))
-    migrate(store)
-    box = SecretBox(master_key(site.data_dir / "master_key", None, make=True))
-    Clients(store, box).add(APP_KEY, "the client", secret=SECRET)
-    SiteKeys(store, box).add_public("9999", vectors("1.11.2")["public_key"])
+#: what :func:`tests.support.builder.build_site` makes such a site of
+ALL_SERVICES: Dict[str, Any] = dict(
+    views={"slow": slow_view}, clients={APP_KEY: {"secret": SECRET}},
+    partners={"9999": vectors("1.11.2")["public_key"]},
     # limited, so that each check counts a use
-    Grants(store).add(grant("all", components=["*"], datasets=["*/*"], max_uses=1_000_000))
-    getattr(store.database, "close_all", store.database.close)()
-    site.write_settings(views={"slow": slow_view(folder.parent)})
-    return site
+    grants=[grant("all", components=["*"], datasets=["*/*"], max_uses=1_000_000)],
+    authentication={"party_id": PARTY, "signature_over_http": True}, permission={}, metrics=True, min_free_bytes=0)
 
 
 class Services:

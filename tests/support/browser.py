@@ -1,78 +1,43 @@
-"""A site with an administrator and a viewer, and what stands between a test and its pages."""
+"""What stands between a test and the pages of the console."""
 import re
-from functools import cached_property
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 import requests
-from peewee import SqliteDatabase
 
-from fate_ext_plugin.authentication import Authentication, open_authentication
-from fate_ext_plugin.db.base import Store
-from fate_ext_plugin.db.migration import MODELS
-from fate_ext_plugin.host.standalone import Standalone
-from fate_ext_plugin.settings import parse_settings
-from tests.support.credit import credit_view
 from tests.support.site import Site
-from tests.support.slow_source import install_slow_source, slow_view
 
 ADMIN, VIEWER = "ops-admin", "ops-viewer"
 CONSOLE = "/v1/ext/console"
 PAGES = ["", "jobs", "views", "clients", "keys", "grants", "explain", "audit", "site"]
+#: clients by app key, for :func:`tests.support.builder.build_site`
+CLIENTS = {app_key: {"name": app_key.title(), "role": role}
+           for app_key, role in ((ADMIN, "admin"), (VIEWER, "viewer"), ("a-program", None))}
 
 
-class ConsoleSite(Site):
-    """``secrets`` of its clients, by app key."""
-
-    def __init__(self, folder: Path, settings: Dict[str, Any]) -> None:
-        super().__init__(folder, settings)
-        self.secrets: Dict[str, str] = {}
-
-    def add_clients(self) -> "ConsoleSite":
-        """Before the start, which would take a server some seconds to notice."""
-        self.data_dir.mkdir(mode=0o700, exist_ok=True)
-        clients = self.authentication.client_table
-        for app_key, role in ((ADMIN, "admin"), (VIEWER, "viewer"), ("a-program", None)):
-            self.secrets[app_key] = clients.add(app_key, app_key.title(), role=role)
-        return self
-
-    @cached_property
-    def authentication(self) -> Authentication:
-        """Opened in this process, on the same database."""
-        section = {key: value for key, value in self.section.items() if key != "views"}
-        settings = parse_settings(section, self.folder)
-        return open_authentication(settings, Standalone(settings).store, "9999", None, list)
-
-    def store(self) -> Store:
-        """The database; models are bound to it until they are to another."""
-        store = Store(SqliteDatabase(str(self.data_dir / "fate_ext.db"), pragmas={"busy_timeout": 10000}))
-        store.bind(MODELS)
-        return store
-
-    @property
-    def url_of_console(self) -> str:
-        return f"http://127.0.0.1:{self.port}{CONSOLE}"
+def console_of(site: Site) -> str:
+    """Where it begins."""
+    return f"{site.address}{CONSOLE}"
 
 
 class Browser:
     """As much of one as HTTP needs: it keeps cookies, and sends a page's forms with what is hidden in them."""
 
-    def __init__(self, site: ConsoleSite, **headers: str) -> None:
+    def __init__(self, site: Site, **headers: str) -> None:
         self.site, self.http = site, requests.Session()
         self.http.headers.update({"Accept-Language": "en", **headers})
         self.page: Optional[requests.Response] = None
 
     def get(self, path: str = "", **options: Any) -> requests.Response:
-        self.page = self.http.get(f"{self.site.url_of_console}/{path}", timeout=60, **options)
+        self.page = self.http.get(f"{console_of(self.site)}/{path}", timeout=60, **options)
         return self.page
 
     def post(self, path: str, headers: Optional[Dict[str, str]] = None, **fields: Any) -> requests.Response:
         """Send a form of the page that was loaded last, as a browser of these days does. Follows no redirect."""
         fields.setdefault("form_token", self.form_token())
         return self.http.post(
-            f"{self.site.url_of_console}/{path}", data=fields, timeout=60, allow_redirects=False,
-            headers={"Origin": f"http://127.0.0.1:{self.site.port}"} if headers is None else headers)
+            f"{console_of(self.site)}/{path}", data=fields, timeout=60, allow_redirects=False,
+            headers={"Origin": self.site.address} if headers is None else headers)
 
     def submit(self, path: str, **fields: Any) -> requests.Response:
         """:meth:`post` what must succeed; returns the page that follows."""
@@ -131,11 +96,3 @@ class Seen(HTMLParser):
         found = [attributes for _, attributes in self.elements if attributes.get("name") == name]
         assert len(found) == 1, f"{len(found)} fields are called {name}"
         return found[0]
-
-
-def console_site(folder: Path) -> ConsoleSite:
-    site = ConsoleSite(folder, {
-        "views": {"credit": credit_view(folder), "slow": slow_view(folder)}, "authentication": {"party_id": "9999"},
-        "permission": {}, "min_free_bytes": 1, "trusted_proxies": ["127.0.0.1"], "allowed_networks": ["10.0.3.0/24"]})
-    install_slow_source(site)
-    return site.add_clients()

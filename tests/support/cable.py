@@ -12,6 +12,7 @@ class Cable:
     """From a port of its own to the MariaDB or PostgreSQL of the tests."""
 
     def __init__(self, kind: str) -> None:
+        self.kind = kind
         there = urlsplit(database_url(kind)["url"])
         self._address = str(there.hostname), int(there.port or 0)
         self._listener = socket.create_server(("127.0.0.1", 0))

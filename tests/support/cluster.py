@@ -6,11 +6,12 @@ from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS
 from fate_ext_plugin.feature.job import Jobs
 from tests.support.api_reader import ApiReader
+from tests.support.builder import build_site
 from tests.support.credit import credit_view
 from tests.support.databases import database_url, empty_store
 from tests.support.nginx import Behind, Nginx
 from tests.support.site import Site, free_port, wait_until
-from tests.support.slow_source import install_slow_source, slow_view
+from tests.support.slow_source import slow_view
 
 # Nobody takes a living server for gone, however busy this machine is; but one that a test wants to be gone.
 PATIENT, IMPATIENT = 600, 2
@@ -25,18 +26,15 @@ class Cluster:
         self.nginx = Nginx(folder / "nginx", [f"127.0.0.1:{port}" for port in ports])
         self.sites: List[Site] = []
         for name, port in zip(("one", "two"), ports):
-            (folder / name).mkdir()
-            site = Site(folder / name, {
-                "views": {"slow": slow_view(folder), "credit": credit_view(folder)}, "default_view": "slow",
-                "concurrent_jobs": 1, "min_free_bytes": 0, "server_timeout_seconds": PATIENT,
-                "metrics": True,
-                "trusted_proxies": ["127.0.0.1"], "database": database_url("MYSQL"),
-                "listen": {"port": port, "public_port": self.nginx.port}, **changes})
+            site = build_site(
+                folder / name, views={"slow": slow_view(folder), "credit": credit_view(folder)}, default_view="slow",
+                concurrent_jobs=1, min_free_bytes=0, server_timeout_seconds=PATIENT, metrics=True,
+                trusted_proxies=["127.0.0.1"], database=database_url("MYSQL"),
+                listen={"port": port, "public_port": self.nginx.port},
+                # Each knows at once who is there, and a held query waits for its end alone.
+                constants={"feature.servers.MAX_BEAT_SECONDS": 0.3, "apps.feature_app.BEAT_SECONDS": 3600.0}, **changes)
             site.port = port
-            # Each knows at once who is there, and a held query waits for its end alone.
-            site.constants = {"fate_ext_plugin.feature.servers.MAX_BEAT_SECONDS": 0.3,
-                              "fate_ext_plugin.apps.feature_app.BEAT_SECONDS": 3600.0}
-            self.sites.append(install_slow_source(site))
+            self.sites.append(site)
         self.one, self.two = self.sites
         self.behind_nginx = ApiReader(Behind(self.nginx, self.one))  # type: ignore[arg-type]
         store.bind(MODELS)

@@ -4,7 +4,7 @@ from typing import Callable, List, Optional, Tuple
 from fate_ext_plugin.host.standalone import Standalone
 
 Run = Callable[..., str]
-#: a site that serves authentication alone
+#: of a site that serves authentication alone
 ALONE = {"authentication": {"party_id": "9999"}}
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import requests
 import yaml
@@ -30,7 +30,6 @@ UNHURRIED = {"fate_ext_plugin.server.REQUESTS_SECONDS": PATIENCE_SECONDS,
 # Below those that the kernel gives away by itself.
 PORTS = range(10_000, 30_000)
 ALL = [*FEATURE_SERVICES, "client_authentication", "site_authentication", "signature", "permission", "metrics"]
-MakeSite = Callable[..., "Site"]
 
 
 def free_port() -> int:
@@ -86,9 +85,15 @@ class Site:
         self.constants: Dict[str, Any] = {}
         #: the file that says how wrong the server's clock is
         self.clock: Optional[Path] = None
+        #: of its clients, by app key
+        self.secrets: Dict[str, str] = {}
         #: another program that takes the same arguments
         self.module = ""
         self.write_settings()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def data_dir(self) -> Path:

@@ -3,7 +3,7 @@
 It is installed as any third party's would be: a distribution with an entry point, on the server's PYTHONPATH.
 A view of it has the parameter ``do``, so each upload says how its own job goes::
 
-    site = install_slow_source(make_site({"views": {"slow": slow_view(tmp_path)}}, start=False)).start()
+    site = make_site(views={"slow": slow_view})
     job_id = ApiReader(site).job(["u1"], do="wait")
     wait_started(tmp_path, "u1")
     go(tmp_path)

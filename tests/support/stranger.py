@@ -9,7 +9,7 @@ from typing import List, Tuple
 
 import requests
 
-from tests.support.all_services import site_with_all
+from tests.support.all_services import ALL_SERVICES
 from tests.support.site import Site, wait_until
 
 #: All waits for what can't be told by an event end here, and the test fails.
@@ -17,14 +17,7 @@ LONG = 60.0
 HELD = 1
 #: of ``fate-ext serve`` on these sites
 THREADS = 16 + HELD
-
-
-def make(folder: Path, mounted: bool = False, **constants: object) -> Site:
-    """Not started; all services, on ``fate-ext serve`` or on Werkzeug's server as in FATE Flow."""
-    site = site_with_all(folder / "site", max_held_queries=HELD, trusted_proxies=["127.0.0.0/8"], metrics=True)
-    site.module = "tests.support.host_app" if mounted else ""
-    site.constants = {f"fate_ext_plugin.{name}": value for name, value in constants.items()}
-    return site
+SITE = {**ALL_SERVICES, "max_held_queries": HELD, "trusted_proxies": ["127.0.0.0/8"]}
 
 
 def connect(site: Site, sent: bytes = b"", receive_buffer: int = 0) -> socket.socket:

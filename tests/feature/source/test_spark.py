@@ -23,7 +23,8 @@ from fate_ext_plugin.feature.source.spark.application import application
 from fate_ext_plugin.feature.source.spark.shared_folder import STALE_MS
 from fate_ext_plugin.feature.view import Parameter
 from tests.support.api_reader import ApiReader
-from tests.support.site import MakeSite, free_port, wait_until
+from tests.support.builder import MakeSite
+from tests.support.site import free_port, wait_until
 from tests.support.slow_source import jobs_of
 from tests.support.spark_cluster import SparkCluster, require_spark
 
@@ -438,7 +439,7 @@ def test_a_job_within_its_memory_limit(
 ) -> None:
     """Java is not bound by it."""
     view = spark_view(cluster, lake, shared, LOCAL)
-    site = make_site({"views": {"lake": view}, "job_memory_mb": 256}, start=False)
+    site = make_site(start=False, views={"lake": view}, job_memory_mb=256)
     assert site.command("check").stdout.splitlines()[-1] == (
         "ok      view lake: 1 columns, not compared: only a job asks Spark for them")
     site.start()
@@ -464,7 +465,7 @@ def test_a_canceled_job_ends_its_application(
     """And with it the tasks on the cluster; nothing is left in the shared folder."""
     view = spark_view(cluster, slow_lake, shared, cluster.master)
     view["source"].update(format="csv", conf={**cluster.conf, "spark.sql.files.maxPartitionBytes": 1})
-    site = make_site({"views": {"lake": view}})
+    site = make_site(views={"lake": view})
     job_id = ApiReader(site).job(["u1"])
     # More than its start is worth: Spark counts the tasks.
     wait_until(lambda: jobs_of(site).get(job_id).progress > 100 * START_SHARE, what="a task to end")
@@ -481,7 +482,7 @@ def test_a_driver_ends_with_its_server(
 ) -> None:
     view = spark_view(cluster, slow_lake, shared, LOCAL)
     view["source"]["format"] = "csv"
-    site = make_site({"views": {"lake": view}})
+    site = make_site(views={"lake": view})
     ApiReader(site).job(["u1"])
     wait_until(lambda: list(shared.glob("*/ids")), what="the driver to have the IDs")
     site.kill()
