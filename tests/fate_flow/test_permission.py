@@ -170,7 +170,8 @@ from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.uses import Uses
 
 chance = random.Random(7)
-parties, components = ["9999", "10000", "a_b"], ["reader", "heterolr", "homo_nn", "apireader"]
+# No reader: ours refuses one that does not say what it reads.
+parties, components = ["9999", "10000", "a_b"], ["intersection", "heterolr", "homo_nn", "apireader"]
 datasets = [("exp", "a"), ("exp", "b"), ("e-x;p", "a"), ("exp", 'a"\\u4e2d'), ("e/xp", "a")]
 store = Store(SqliteDatabase(sys.argv[2]))
 migrate(store)
