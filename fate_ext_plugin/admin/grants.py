@@ -5,6 +5,7 @@ from typing import Any, Dict
 from fate_ext_plugin.admin.desk import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
 from fate_ext_plugin.errors import InvalidGrant
+from fate_ext_plugin.permission.grants import grant_of
 from fate_ext_plugin.permission.item import component
 from fate_ext_plugin.permission.request import PermissionRequest
 from fate_ext_plugin.schema import admin as schemas
@@ -21,9 +22,10 @@ def list_grants(desk: Desk, call: Call) -> Dict[str, Any]:
 
 def show_grant(desk: Desk, call: Call) -> Dict[str, Any]:
     name = call.path["name"]
-    found = grant_row_dict(desk.grants.row(name), desk.calendar)
-    uses, uses_today = desk.permission.used(name)
-    return {**found, "uses": uses, "uses_today": uses_today}
+    row = desk.grants.row(name)
+    counted = grant_of(row).limited
+    uses, uses_today = desk.permission.used(name) if counted else (None, None)
+    return {**grant_row_dict(row, desk.calendar), "uses": uses, "uses_today": uses_today}
 
 
 def add_grant(desk: Desk, call: Call) -> Dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, List, NoReturn, Optional, Tuple
 from flask import Blueprint, Flask, Request, Response, g, jsonify, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Rule
+from werkzeug.routing import BaseConverter, Rule
 
 from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.apps.request_body import body_of, finish_body
@@ -159,7 +159,8 @@ def take_everything(manager: Blueprint, endpoint: str, view: Callable[..., Any])
     manager.add_url_rule("/", endpoint, view, methods=METHODS)
 
     def add_rules(state: BlueprintSetupState) -> None:
-        for rule in ("", "/", "/<path:path>"):
+        state.app.url_map.converters["fate_ext_rest"] = _Rest
+        for rule in ("", "/", "/<fate_ext_rest:path>"):
             # Flask's own add_url_rule() can't leave out the methods, which means: all of them.
             state.app.url_map.add(Rule(f"{PREFIX}{rule}", endpoint=f"{manager.name}.{endpoint}"))
 
@@ -187,10 +188,17 @@ def _answer(status: int, code: int, message: str) -> Tuple[Response, int]:
     return jsonify(code=code, message=message), status
 
 
+class _Rest(BaseConverter):
+    """Of a path all that is left, one that begins with a slash included: Werkzeug would redirect from there, to a host
+    that the caller names."""
+
+    regex, part_isolating, weight = ".*?", False, 300
+
+
 def create_app(manager: Blueprint) -> Flask:
     """A Flask app of our own, for ``fate-ext serve``."""
     app = Flask("fate_ext_plugin", static_folder=None)
-    app.url_map.strict_slashes = False
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False
     app.register_blueprint(manager)
     app.register_error_handler(Exception, answer_error)
     return app

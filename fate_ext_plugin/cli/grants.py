@@ -73,8 +73,13 @@ def show(site: Administration, as_json: bool, name: str) -> None:
     """Show all terms of one grant, how often it was used, and who made it."""
     found = site.perform("grants.show", name=name)
     click.echo(as_json_text(found) if as_json else pairs({
-        key.replace("_", " "): list(map(_dataset_text, value)) if isinstance(value, list) else value
-        for key, value in found.items()}))
+        key.replace("_", " "): _shown(key, value) for key, value in found.items()}))
+
+
+def _shown(key: str, value: Any) -> Any:
+    if key in ("uses", "uses_today") and value is None:
+        return "not counted, as no term limits them"
+    return list(map(_dataset_text, value)) if isinstance(value, list) else value
 
 
 @grant.command()

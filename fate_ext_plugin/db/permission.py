@@ -53,7 +53,7 @@ class GrantUse(ExtModel):
 
 
 class GrantJob(ExtModel):
-    """A job that a grant was used for, once as such, and once a role with a hash of what it asked for."""
+    """A use of a grant: by a job, in a role and as a party of ours, with a hash of what it asked for."""
 
     f_key = CharField(max_length=32, primary_key=True)
     f_grant = CharField(max_length=64, index=True)

@@ -14,9 +14,9 @@ from fate_ext_plugin.host.fate_flow_v1 import (
     check_scheduling_requests,
     flask_app,
     read_settings,
-    refuse_changed_jobs,
     server_logger,
 )
+from fate_ext_plugin.host.scheduling import refuse_changed_jobs
 
 RETRY_SECONDS = 5.0
 
@@ -157,7 +157,7 @@ def register_permission() -> Callable[[], Any]:
 
     def check(parm: Any) -> Any:
         try:
-            permission().check(parm.to_dict(), _job_id(), _address())
+            permission().check({**parm.to_dict(), **_further_columns()}, _job_id(), _address())
         except NotPermitted as error:
             return PermissionReturn(code=error.detail, message=error.message)
         except Exception as error:
@@ -202,6 +202,14 @@ def _note_refusal(packet: Any, context: Any, refusal: Exception) -> None:
             authentication().audit.write("site", False, party, what, peer, "gRPC path")
     except Exception as error:  # the packet is refused all the same
         server_logger().error("fate_ext_plugin can't write this to the audit trail: %s", error)
+
+
+def _further_columns() -> Any:
+    """What else FATE Flow will read the job's data by; it does not hand these over."""
+    from flask import request
+
+    body: Any = request.get_json(force=True, silent=True)
+    return {name: body.get(name) for name in ("inheritance_info", "train_runtime_conf")}
 
 
 def explained(error: Exception) -> str:

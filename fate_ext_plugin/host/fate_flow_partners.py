@@ -181,7 +181,7 @@ def _authenticate_site(apps: Any) -> Any:
 
     result = apps.HookManager.site_authentication(apps.AuthenticationParameters(
         src_party_id=request.headers.get("SRC-PARTY-ID"), site_signature=request.headers.get("SITE-SIGNATURE"),
-        body=request.json))
+        body=request.get_json(force=True, silent=True)))
     return apps.get_json_result(result.code, result.message) if result.code else None
 
 

@@ -126,36 +126,6 @@ def _check_scheduling_request() -> Any:
     return None
 
 
-def refuse_changed_jobs() -> None:
-    """FATE Flow asks for permission when a job is created, and never again: a partner could then change what its job
-    runs, and on which tables. With the switch on, that is refused."""
-    apps = sys.modules["fate_flow.apps"]
-    from fate_flow.settings import PERMISSION_SWITCH
-
-    checks = apps.app.before_request_funcs.setdefault(None, [])
-    if PERMISSION_SWITCH and _refuse_changed_job not in checks:
-        checks.append(_refuse_changed_job)
-
-
-def _refuse_changed_job() -> Any:
-    """Of the job's row its scheduler brings up to date signals, times and progress."""
-    from flask import request
-
-    path = request.path.rstrip("/")
-    if not path.startswith("/v1/party/") or not path.endswith("/update"):
-        return None
-    body = request.get_json(force=True, silent=True)
-    if path.endswith("/parameter/update") or not isinstance(body, dict) or any(
-            word in str(key).lower() for key in body for word in ("dsl", "conf", "parameter", "roles")):
-        from fate_flow.entity import RetCode
-        from fate_flow.utils.api_utils import get_json_result
-
-        return get_json_result(
-            RetCode.PERMISSION_ERROR, "What a job runs, and on which data, can't be changed after it was permitted; "
-                                      "start a new job.")
-    return None
-
-
 def read_section(name: str) -> Any:
     """A key of service_conf.yaml, local.service_conf.yaml first, by FATE's own reader."""
     from fate_arch.common.conf_utils import get_base_config

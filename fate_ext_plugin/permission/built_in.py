@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from fate_ext_plugin.permission.grant import Grant
-from fate_ext_plugin.permission.item import COMPONENT, DATASET, STAR, Item, component, dataset
+from fate_ext_plugin.permission.item import COMPONENT, DATASET, STAR, Item, code_point, component, dataset, unusable
 
 PARTY = re.compile(r"[A-Za-z0-9_-]{1,20}", re.A)
 PREFIX = "fate-flow-"
@@ -44,8 +44,9 @@ def _grants(party: str, items: Sequence[Item]) -> Iterator[Grant]:
 def _item(kind: str, value: str) -> Item:
     if STAR in value:
         raise ValueError("* stands for any text here")
-    if not value.isprintable():
-        raise ValueError("it is not printable")
+    character = unusable(value)
+    if character is not None:
+        raise ValueError(f"no job may ask for a name with {code_point(character)}")
     if kind == COMPONENT:
         return component(value)
     if kind == DATASET:

@@ -65,7 +65,7 @@ def rehearse(past: Sequence[Past], grants: Iterable[Grant], calendar: Calendar, 
         decision = _decide(request, source, moment, calendar, uses)
         if decision.allowed:
             for grant in decision.spent:
-                uses.setdefault(grant.name, _Uses()).count((request.party, request.job or time), moment.day)
+                uses.setdefault(grant.name, _Uses()).count(_use(request) or time, moment.day)
         yield decision
 
 
@@ -82,13 +82,18 @@ class _Uses:
             self.on_day[day] = self.on_day.get(day, 0) + 1
 
 
+def _use(request: PermissionRequest) -> Any:
+    """What counts as one use (:class:`fate_ext_plugin.permission.uses.Uses`); None where each request does."""
+    return request.job and (request.party, request.job, request.role, request.site)
+
+
 def _decide(
     request: PermissionRequest, source: Source, moment: Moment, calendar: Calendar,
     uses: Mapping[str, _Uses],
 ) -> Decision:
-    # A job that a grant was used for is not counted twice.
+    # A use is not counted twice.
     used = {name: Used(len(found.jobs), found.on_day.get(moment.day, 0)) for name, found in uses.items()
-            if (request.party, request.job) not in found.jobs}
+            if _use(request) not in found.jobs}
     return decide(request, source, moment, calendar, used)
 
 

@@ -1,17 +1,22 @@
 """A request for permission, as FATE Flow makes it when a job is created, read into what the rules need."""
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from fate_ext_plugin.errors import InvalidPermissionRequest
-from fate_ext_plugin.permission.item import Item, component, dataset
+from fate_ext_plugin.permission.item import Item, code_point, component, dataset, unusable
+from fate_ext_plugin.permission.source import (
+    common_parameters,
+    inherited,
+    model_read,
+    read_by_components,
+    reads_something,
+    require_known_inputs,
+)
 
 # FATE's jobs have some dozens.
 MAX_ITEMS = 200
 MAX_NAME = 255
-# Components that read, or write, what their parameters name, and the names of that.
-READERS = ("reader", "download", "writer", "modelloader", "cacheloader")
-NAMES = (("namespace", "name"), ("job_id", "component_name"), ("model_id", "model_version"))
 ROLES = ("guest", "host", "arbiter", "local", "")
 # Stands for parties that are not told.
 UNKNOWN = "?"
@@ -50,11 +55,15 @@ class PermissionRequest:
         return cls(**{**values, "items": items, "others": frozenset(values["others"])})
 
 
-def read_request(given: Mapping[str, Any], own_party: str, job: Optional[str] = None) -> PermissionRequest:
+def read_request(
+    given: Mapping[str, Any], own_party: str, job: Optional[str] = None, trust_own: bool = False
+) -> PermissionRequest:
     """:param given: by FATE Flow's names: ``component_list``, and where they are known ``src_party_id``, ``role``,
-        ``party_id``, ``initiator``, ``roles``, ``dataset_list``, ``component_parameters``, ``run_time_conf``.
+        ``party_id``, ``initiator``, ``roles``, ``dataset_list``, ``component_parameters``, ``run_time_conf``, ``dsl``,
+        ``train_runtime_conf``, and the job's own ``inheritance_info``.
     :param own_party: this site's party ID, '' where it is not known.
     :param job: FATE's job ID, where it is known better than from ``run_time_conf``.
+    :param trust_own: what this site's own job reads may be unclear, as it needs no grant.
     :raises InvalidPermissionRequest: says what can't be read.
     """
     asking, site, role = (_name(given.get(key), key) for key in ("src_party_id", "party_id", "role"))
@@ -64,48 +73,51 @@ def read_request(given: Mapping[str, Any], own_party: str, job: Optional[str] = 
     own = asking in SELF or (asking == own_party)
     local = own and (role == LOCAL or site == "0" or (asking not in SELF and site == own_party))
     party = (own_party or asking) if asking in SELF else asking
+    try:
+        items = _items(given, party, role, job)
+    except InvalidPermissionRequest:
+        if not (local and trust_own):
+            raise
+        items = []
     return PermissionRequest(
-        party=party, role=role, site=site, items=tuple(_items(given)),
+        party=party, role=role, site=site, items=tuple(items),
         initiator=_initiator(given.get("initiator")),
         others=_parties(given.get("roles")) - {party, own_party or site},
         job=job or _job(given.get("run_time_conf")), local=local)
 
 
-def _items(given: Mapping[str, Any]) -> List[Item]:
+def _items(given: Mapping[str, Any], party: str, role: str, job: Optional[str]) -> List[Item]:
     """Components first: FATE Flow's own check looks at them first, too."""
     if given.get("component_list") is None:
         raise InvalidPermissionRequest("component_list is missing.")
-    items = [component(_text(name, "component_list")) for name in _list(given["component_list"], "component_list")]
-    # Parameters are what the components will really read. FATE Flow's dataset_list lacks tables that stand among
-    # "common" parameters, cuts names at dots, and holds another host's tables where there are several.
-    datasets = list(_tables(given.get("component_parameters")))
-    items += datasets or [_dataset(value) for value in _list(given.get("dataset_list"), "dataset_list")]
+    modules = [_text(name, "component_list").lower() for name in _list(given["component_list"], "component_list")]
+    parameters = given.get("component_parameters")
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InvalidPermissionRequest("component_parameters must be an object.")
+    # FATE Flow makes readers of an old configuration's inputs, which stand among the parameters only.
+    items = [component(_text(name, "component_parameters")) for name in (*modules, *(parameters or ()))]
+    require_known_inputs(given.get("dsl"))
+    conf = given.get("run_time_conf")
+    items += _read(given, modules, parameters, role)
+    for info in (common_parameters(conf).get("inheritance_info"), given.get("inheritance_info")):
+        items += inherited(info, _text)
+    items += model_read(conf, given.get("train_runtime_conf"), job, party, _text)
     unique = list(dict.fromkeys(items))
     if len(unique) > MAX_ITEMS:
         raise InvalidPermissionRequest(f"The job names over {MAX_ITEMS} components and datasets; split it.")
     return unique
 
 
-def _tables(parameters: Any) -> Iterator[Item]:
-    """What readers will read: tables, another job's output (job ID and component), a model (ID and version)."""
-    if parameters is None:
-        return
-    if not isinstance(parameters, Mapping):
-        raise InvalidPermissionRequest("component_parameters must be an object.")
-    for reader in READERS:
-        for instance in _list(parameters.get(reader), f"component_parameters.{reader}"):
-            if not isinstance(instance, Mapping):
-                raise InvalidPermissionRequest(f"component_parameters.{reader} must hold objects.")
-            named = False
-            for source in (instance, *(value for value in instance.values() if isinstance(value, Mapping))):
-                for pair in NAMES:
-                    names = [source.get(name) for name in pair]
-                    if all(name is not None for name in names):
-                        named = True
-                        yield dataset(*(_text(name, f"component_parameters.{reader}") for name in names))
-            if not named:
-                # FATE Flow may fill it in later, from where nobody looks.
-                raise InvalidPermissionRequest(f"component_parameters.{reader}: it does not say what it reads.")
+def _read(given: Mapping[str, Any], modules: Sequence[str], parameters: Any, role: str) -> List[Item]:
+    """By the parameters, which are what the components will really read. FATE Flow's dataset_list lacks tables among
+    "common" parameters, cuts names at dots, and holds another host's tables where there are several. It is used only
+    where a caller sends no parameters."""
+    if parameters:
+        return read_by_components(parameters, modules, role, _text)
+    listed = [_dataset(value) for value in _list(given.get("dataset_list"), "dataset_list")]
+    if not listed and reads_something(modules, role):
+        raise InvalidPermissionRequest("component_parameters and dataset_list: they do not say what the job reads.")
+    return listed
 
 
 def _dataset(value: Any) -> Item:
@@ -130,13 +142,11 @@ def _dataset(value: Any) -> Item:
 
 def _job(conf: Any) -> Optional[str]:
     """The model version is the job's ID where the job makes a model; a predict job names the model it uses."""
-    parameters: Any = conf
-    for key in ("job_parameters", "common"):
-        parameters = parameters.get(key) if isinstance(parameters, Mapping) else None
-    if not isinstance(parameters, Mapping) or parameters.get("job_type") == "predict":
-        return None
+    parameters = common_parameters(conf)
     version = parameters.get("model_version")
-    return version if isinstance(version, str) and version else None
+    if parameters.get("job_type") == "predict" or not isinstance(version, str):
+        return None
+    return version or None
 
 
 def _initiator(given: Any) -> str:
@@ -172,6 +182,9 @@ def _text(value: Any, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise InvalidPermissionRequest(f"{where} must be text.")
     text = str(value)
-    if len(text) > MAX_NAME or not text.isprintable():
-        raise InvalidPermissionRequest(f"{where} must be printable text of at most {MAX_NAME} characters.")
+    if len(text) > MAX_NAME:
+        raise InvalidPermissionRequest(f"{where} must be text of at most {MAX_NAME} characters.")
+    character = unusable(text)
+    if character is not None:
+        raise InvalidPermissionRequest(f"{where}: a name may not hold {code_point(character)}.")
     return text

@@ -1,4 +1,4 @@
-"""How often grants were used: once for each job, whatever it is asked for, also by several servers at once."""
+"""How often grants with a limit were used, also by several servers at once."""
 import time
 from hashlib import blake2b
 from typing import Callable, Dict, Iterable, Optional, Sequence
@@ -89,20 +89,18 @@ def _count(grant: Grant, request: PermissionRequest, day: str) -> None:
 
 
 def _counted(grant: str, request: PermissionRequest) -> bool:
-    """Whether the request's job was counted before; it is noted for the next time.
+    """Whether this very use was counted before; it is noted for the next time.
 
-    One whose ID is not known counts each time, and so does one that comes again in the same role with other components
-    or datasets: the ID is of the partner's choice.
+    The partner chooses the job's ID, our role and our party, and FATE Flow runs a job apart for each: so each counts,
+    and counts again when it comes with other components or datasets. A job whose ID is not known counts each time.
     """
     if request.job is None:
         return False
     asked = _hash(*map(str, request.items))
-    known = not create_once(GrantJob, f_key=_hash(grant, request.party, request.job), f_grant=grant, f_asked="")
     key = _hash(grant, request.party, request.job, request.role, request.site)
     if create_once(GrantJob, f_key=key, f_grant=grant, f_asked=asked):
-        return known
-    changed = GrantJob.change(f_asked=asked).where((GrantJob.f_key == key) & (GrantJob.f_asked != asked)).execute()
-    return known and not changed
+        return False
+    return not GrantJob.change(f_asked=asked).where((GrantJob.f_key == key) & (GrantJob.f_asked != asked)).execute()
 
 
 def _hash(*parts: str) -> str:

@@ -303,7 +303,7 @@ class PoliciesAnswer(Schema):
 
 
 class GrantAnswer(Schema):
-    """The terms that are said, and who made it."""
+    """The terms that are said, and who made it. `uses` are null where no term limits them, as they are not counted."""
 
     name = fields.String()
     party = fields.String()
@@ -322,8 +322,8 @@ class GrantAnswer(Schema):
     note = fields.String()
     made_by = fields.String()
     made = fields.String()
-    uses = fields.Integer()
-    uses_today = fields.Integer()
+    uses = fields.Integer(allow_none=True)
+    uses_today = fields.Integer(allow_none=True)
 
 
 class GrantsAnswer(ListAnswer):

@@ -11,7 +11,7 @@ from fate_ext_plugin.permission.calendar import WEEKDAYS, Calendar, Hours, parse
 from fate_ext_plugin.permission.check import Decision
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import grant_of
-from fate_ext_plugin.permission.item import COMPONENT, STAR, Item, component, dataset
+from fate_ext_plugin.permission.item import COMPONENT, STAR, Item, code_point, component, dataset, unusable
 from fate_ext_plugin.schema.feature import Text
 from fate_ext_plugin.schema.settings import Integer
 from fate_ext_plugin.settings import explain
@@ -45,6 +45,7 @@ class PermissionRequestSchema(Schema):
     component_list = fields.Raw(required=True)
     dataset_list = fields.Raw(allow_none=True)
     run_time_conf = fields.Raw(allow_none=True)
+    dsl = fields.Raw(allow_none=True)
     component_parameters = fields.Raw(allow_none=True)
 
 
@@ -62,17 +63,24 @@ class Party(fields.String):
 
 
 class Dataset(fields.Field):
-    """``namespace/name``, or a mapping of both where a namespace holds a slash. Each may hold ``*``."""
+    """``namespace/name``, or a mapping of both where a namespace holds a slash. Each may hold ``*``, which alone stands
+    for all datasets."""
 
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Item:
+        if value == STAR:
+            return dataset(STAR, STAR)
         if isinstance(value, str):
             namespace, slash, name = value.partition("/")
             value = {"namespace": namespace, "name": name} if slash else None
         if not isinstance(value, Mapping) or set(value) != {"namespace", "name"}:
-            raise ValidationError("Must be namespace/name, or a mapping with namespace and name.")
+            raise ValidationError(
+                "Must be namespace/name, a mapping with namespace and name, or * for all datasets.")
         for part in value.values():
-            if not isinstance(part, str) or not 1 <= len(part) <= 255 or not part.isprintable():
-                raise ValidationError("Namespace and name must be printable text of 1 to 255 characters.")
+            if not isinstance(part, str) or not 1 <= len(part) <= 255:
+                raise ValidationError("Namespace and name must be text of 1 to 255 characters.")
+            character = unusable(part)
+            if character is not None:
+                raise ValidationError(f"{code_point(character)} is not part of any name that a job may ask for.")
         return dataset(value["namespace"], value["name"])
 
 

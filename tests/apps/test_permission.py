@@ -69,24 +69,25 @@ def test_explain_says_by_which_grant_or_why_not_and_counts_nothing(site: Site) -
     before = Tables(site).grants.rows()
     found = answer(site, recorded()[3], "/explain")["data"]
     assert found["allowed"] and found["grants"] == ["least"]
-    request = {**recorded()[3], "component_list": ["reader", "homo_nn", "download"]}
+    request = {**recorded()[3], "component_list": ["reader", "homo_nn", "download", "apireader"]}
     found = answer(site, request, "/explain")["data"]
     assert not found["allowed"]
     assert found["items"][1] == {
         "kind": "component", "name": "homo_nn", "allowed": False, "allowed_by": [], "denied_by": None,
         "near_misses": [{"grant": "old", "reason": "expired on 2020-01-01 00:00"}]}
-    assert [item["denied_by"] for item in found["items"]] == [None, None, "never", None]
+    assert [item["denied_by"] for item in found["items"]] == [None, None, "never", None, None]
     assert Tables(site).grants.rows() == before
 
 
 @pytest.mark.parametrize(("body", "says"), [
     ({}, "component_list"), ({"component_list": "reader"}, "component_list must be a list"),
-    ({"component_list": ["reader"], "roles": []}, "roles must be an object"),
+    ({"component_list": ["lr"], "roles": []}, "roles must be an object"),
+    ({"component_list": ["reader"]}, "they do not say what the job reads"),
     ({"component_list": ["reader"], "dataset_list": ["a.b.c"]}, "one dot"),
     (b"[]", "must be a JSON object"), (b"", "not valid JSON"), (b"{", "not valid JSON"),
     (b'{"component_list": ["a"], "component_list": ["b"]}', "a key stands twice"), (b"\xff", "not valid JSON"),
     (b"[" * 100_000, "nested too deeply"),
-], ids=range(10))
+], ids=range(11))
 @pytest.mark.parametrize("path", ["", "/explain"])
 def test_a_request_that_can_not_be_read_is_refused_and_says_why(site: Site, path: str, body: Any, says: str) -> None:
     refused(ask(site, body, path), 400, says)

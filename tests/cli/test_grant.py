@@ -51,6 +51,15 @@ class TestGrants:
             "initiators": ["9999"], "partners": ["10001"], "note": "the credit project 身", "uses": 0, "uses_today": 0}
         assert "hetero*, reader" in run("grant", "show", "whole")
 
+    def test_a_star_is_every_component_and_every_dataset(self, run: Run) -> None:
+        run("grant", "add", "--name", "all", "--party", "9999", "--component", "*", "--dataset", "*")
+        assert (shown(run, "all")["components"], shown(run, "all")["datasets"]) == (["*"], ["*/*"])
+
+    def test_uses_of_one_without_a_limit_are_not_counted(self, run: Run) -> None:
+        run("grant", "add", "--name", "free", "--party", "9999", "--component", "reader")
+        assert (shown(run, "free")["uses"], shown(run, "free")["uses_today"]) == (None, None)
+        assert "uses        not counted, as no term limits them" in run("grant", "show", "free")
+
     def test_one_without_a_name_gets_one_and_is_not_given_twice(self, run: Run) -> None:
         terms = ["--party", "*", "--component", "reader"]
         name = run("grant", "add", *terms).split(";")[0].split()[1]
@@ -65,7 +74,7 @@ class TestGrants:
         (["--party", "9999", "--component", "hetero_(lr|nn)"], "* stands for any text; nothing else is special"),
         (["--party", "9999", "--dataset", "exp"], "Must be namespace/name"),
         (["--party", "9999", "--dataset", "exp/"], "1 to 255 characters"),
-        (["--party", "9999", "--dataset", "exp/a\nb"], "printable"),
+        (["--party", "9999", "--dataset", "exp/a\nb"], "U+000A is not part of any name"),
         (["--party", "9999", "--component", "x", "--role", "boss"], "Must be one of: guest, host, arbiter"),
         (["--party", "9999", "--component", "x", "--hours", "9-5"], "08:00-18:00"),
         (["--party", "9999", "--component", "x", "--weekday", "someday"], "mon, tue, wed"),
@@ -229,11 +238,11 @@ class TestRehearsal:
         run("grant", "add", "--name", "now", "--party", "9999", "--component", "reader")
         self.past(site)
         first, header, *lines = self.apply(
-            run, tmp_path, {"name": "now", "party": "9999", "components": ["reader"], "max_uses": 1},
+            run, tmp_path, {"name": "now", "party": "9999", "components": ["reader"], "max_uses": 2},
             {"name": "nn", "party": "9999", "components": ["homo_nn"], "valid_from": "2020-01-01"})
         assert first == "Of 4 requests that came here in the last 7 days, 2 would be answered otherwise:"
         assert [line.split(None, 2)[2] for line in lines] == [
-            "2    refused  Party 9999 may not use component reader here as host: grant now used 1 of 1.",
+            "2    refused  Party 9999 may not use component reader here as host: grant now used 2 of 2.",
             "3    allowed  granted by nn"]
 
     def test_of_the_days_that_are_asked_for(self, run: Run, site: Site, tmp_path: Path) -> None:

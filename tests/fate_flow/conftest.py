@@ -6,8 +6,9 @@ from typing import Any, Iterator, List
 import duckdb
 import pytest
 
-from tests.fate_flow.features import COUNT
+from tests.fate_flow.features import COUNT, ids_of, section_of
 from tests.fate_flow.flow import Flow, Installation, MakeFlow
+from tests.fate_flow.permission import CONF, forget_grants
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +61,20 @@ def slow_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-source\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[fate_ext_plugin.sources]\nslow = slow_source:SlowSource\n")
     return folder
+
+
+@pytest.fixture(scope="module")
+def shared_permission_flow(make_flow: MakeFlow, features: Path) -> Flow:
+    return make_flow(section_of(features, permission={}), conf=CONF, start=False)
+
+
+@pytest.fixture
+def permission_flow(shared_permission_flow: Flow) -> Iterator[Flow]:
+    """A site with no grants; its database may hold some of earlier runs."""
+    flow = shared_permission_flow
+    if not flow.process:
+        flow.start()
+        flow.upload_table("ids", ids_of(range(990, 1010)))
+    forget_grants(flow)
+    yield flow
+    forget_grants(flow)

@@ -1,81 +1,22 @@
 """Permission inside a real FATE Flow: its switch on, and our hook in place of its own check."""
 import json
-import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import pytest
 import requests
 
 from fate_ext_plugin.audit_search import read
-from tests.fate_flow.features import expected, ids_of, section_of
+from tests.fate_flow.features import expected, section_of
 from tests.fate_flow.flow import GUEST, HOST, Flow, Installation, MakeFlow
-
-CONF: Dict[str, Any] = {
-    "party_id": GUEST, "permission": {"switch": True, "component": True, "dataset": True},
-    "hook_module": {"permission": "fate_ext_plugin.hook.permission"}}
-# FATE Flow's own check opens MySQL at its import, whatever hook is configured (contract section 7).
-needs_mysql = pytest.mark.skipif(
-    os.environ.get("FATE_FLOW_MYSQL") != "1", reason="FATE Flow's permission switch needs MySQL: FATE_FLOW_MYSQL=1")
-LEAST = ["--party", str(GUEST), "--role", "host", "--component", "reader", "--component", "apireader"]
-
-
-@pytest.fixture(scope="module")
-def shared_flow(make_flow: MakeFlow, features: Path) -> Flow:
-    return make_flow(section_of(features, permission={}), conf=CONF, start=False)
+from tests.fate_flow.permission import CONF, LEAST, forget_grants, grant, needs_mysql, refusal
 
 
 @pytest.fixture
-def flow(shared_flow: Flow) -> Iterator[Flow]:
-    """A site with no grants; its database may hold some of earlier runs."""
-    if not shared_flow.process:
-        shared_flow.start()
-        shared_flow.upload_table("ids", ids_of(range(990, 1010)))
-    forget_grants(shared_flow)
-    yield shared_flow
-    forget_grants(shared_flow)
-
-
-def forget_grants(flow: Flow) -> None:
-    policy = flow.folder / "policy.yaml"
-    policy.write_text("grants: []\n")
-    flow.fate_ext("grant", "apply", str(policy), "--yes")
-
-
-def grant(flow: Flow, *options: str) -> None:
-    flow.fate_ext("grant", "add", *options)
-    time.sleep(2)  # as is promised
-
-
-def refusal(flow: Flow, **changes: Any) -> str:
-    """What FATE Flow answers to a job that is not let in."""
-    answer = submit(flow, **changes)
-    assert answer["retcode"] != 0, answer
-    return json.dumps(answer)
-
-
-def submit(flow: Flow, **changes: Any) -> Dict[str, Any]:
-    """The two-party job Reader -> ApiReader; ``changes`` to its configuration."""
-    answers: List[Dict[str, Any]] = []
-
-    class Posted(Exception):
-        pass
-
-    def post(path: str, body: Any) -> Any:
-        body["runtime_conf"].update(changes)
-        answers.append(flow.post(path, body).json())
-        raise Posted
-
-    call, flow.call = flow.call, post  # type: ignore[method-assign]
-    try:
-        flow.submit()
-    except Posted:
-        pass
-    finally:
-        flow.call = call  # type: ignore[method-assign]
-    return answers[0]
+def flow(permission_flow: Flow) -> Flow:
+    return permission_flow
 
 
 def trail(flow: Flow) -> List[Dict[str, Any]]:
@@ -229,7 +170,8 @@ from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.uses import Uses
 
 chance = random.Random(7)
-parties, components = ["9999", "10000", "a_b"], ["reader", "heterolr", "homo_nn", "apireader"]
+# No reader: ours refuses one that does not say what it reads.
+parties, components = ["9999", "10000", "a_b"], ["intersection", "heterolr", "homo_nn", "apireader"]
 datasets = [("exp", "a"), ("exp", "b"), ("e-x;p", "a"), ("exp", 'a"\\u4e2d'), ("e/xp", "a")]
 store = Store(SqliteDatabase(sys.argv[2]))
 migrate(store)

@@ -1,6 +1,5 @@
-"""More at once than a site will see: uploads, held queries, waiting jobs. With FATE_EXT_TEST_NO_LOAD it is left out."""
+"""More at once than a site will see: uploads, held queries, waiting jobs."""
 import json
-import os
 import re
 import sqlite3
 import time
@@ -13,14 +12,14 @@ import requests
 
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.db.feature_job import FeatureJob
+from tests.support import programs
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background
 from tests.support.builder import MakeSite
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import go, jobs_of, lines, slow_view, wait_started
 
-pytestmark = pytest.mark.skipif(
-    "FATE_EXT_TEST_NO_LOAD" in os.environ, reason="FATE_EXT_TEST_NO_LOAD is set: it takes half a minute")
+pytestmark = programs.takes_long
 UPLOADS, MAX_WAITING, HELD, QUEUED = 200, 150, 500, 100_000
 
 

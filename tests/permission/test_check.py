@@ -119,7 +119,8 @@ class TestUses:
     @staticmethod
     def ask(permission: Permission, job: str = "1", **changes: Any) -> str:
         """What it is granted by, or why it is refused."""
-        request = {**recorded()[3], "component_list": ["reader"], "component_parameters": None, "dataset_list": []}
+        request = {**recorded()[3], "component_list": ["intersection"], "component_parameters": None,
+                   "dataset_list": [], "run_time_conf": None}
         try:
             permission.check({**request, **changes}, job)
         except NotPermitted as error:
@@ -128,8 +129,8 @@ class TestUses:
 
     def test_a_job_counts_once_however_often_it_is_asked_for(self, store: Store, now: "Now") -> None:
         permission = self.permission(store, now, grant(max_uses=2))
-        for role in ("host", "guest", "host"):
-            assert self.ask(permission, "1", role=role) == "allowed"
+        for _ in range(3):
+            assert self.ask(permission, "1") == "allowed"
         assert self.ask(permission, "2") == "allowed"
         assert self.ask(permission, "3") == "grant it used 2 of 2."
         assert self.ask(permission, "1") == "allowed"  # tried again
@@ -166,10 +167,22 @@ class TestUses:
         """Its ID is of the partner's choice."""
         permission = self.permission(store, now, grant(max_uses=2))
         assert self.ask(permission, "1") == "allowed"
-        assert self.ask(permission, "1", component_list=["reader", "homo_nn"]) == "allowed"
-        assert self.ask(permission, "1", component_list=["reader", "homo_nn"]) == "allowed"
+        assert self.ask(permission, "1", component_list=["intersection", "homo_nn"]) == "allowed"
+        assert self.ask(permission, "1", component_list=["intersection", "homo_nn"]) == "allowed"
         assert self.ask(permission, "1") == "grant it used 2 of 2."
         assert permission.used("it").total == 2
+
+    @pytest.mark.parametrize("change", [dict(role="guest"), dict(party_id="10002"), dict(party_id="010000")])
+    def test_a_job_counts_for_each_role_and_party_that_fate_flow_runs_it_for(
+        self, store: Store, now: "Now", change: Dict[str, str]
+    ) -> None:
+        """Whoever asks chooses both in the path; else one use would open any number of datasets."""
+        permission = self.permission(store, now, grant(max_uses=2))
+        assert self.ask(permission, "1") == "allowed"
+        assert self.ask(permission, "1", **change) == "allowed"
+        assert self.ask(permission, "1", **change) == "allowed"
+        assert self.ask(permission, "1", **change, component_list=["homo_nn"]) == "grant it used 2 of 2."
+        assert self.ask(permission, "1") == "allowed"
 
     def test_a_grant_without_limits_is_used_first(self, store: Store, now: "Now") -> None:
         permission = self.permission(store, now, grant("a", max_uses=1), grant("b"))
@@ -183,17 +196,17 @@ class TestUses:
 
     def test_a_refused_job_uses_nothing(self, store: Store, now: "Now") -> None:
         permission = self.permission(
-            store, now, grant("a", components=["reader"], max_uses=1), grant("b", components=["x"], max_uses=1))
-        assert self.ask(permission, "1", component_list=["reader", "y"]) == "no grant names it."
+            store, now, grant("a", components=["intersection"], max_uses=1), grant("b", components=["x"], max_uses=1))
+        assert self.ask(permission, "1", component_list=["intersection", "y"]) == "no grant names it."
         assert self.ask(permission, "2", component_list=["x"]) == "allowed"
-        assert "used 1 of 1" in self.ask(permission, "3", component_list=["reader", "x"])
+        assert "used 1 of 1" in self.ask(permission, "3", component_list=["intersection", "x"])
         assert permission.used("a").total == 0
 
     def test_to_explain_counts_nothing_and_shows_what_is_counted(self, store: Store, now: "Now") -> None:
         permission = self.permission(store, now, grant(max_uses=1))
-        assert permission.explain(asked("reader")).allowed
+        assert permission.explain(asked("intersection")).allowed
         assert self.ask(permission, "1") == "allowed"
-        assert permission.explain(asked("reader")).message().endswith("grant it used 1 of 1.")
+        assert permission.explain(asked("intersection")).message().endswith("grant it used 1 of 1.")
 
     def test_uses_are_forgotten_with_their_grant_and_kept_with_a_changed_one(self, store: Store, now: "Now") -> None:
         permission = self.permission(store, now, grant(max_uses=1))

@@ -110,11 +110,11 @@ class TestDatasets:
             datasets(component_parameters=reader(instance))
 
     def test_models_and_caches_are_datasets_too(self) -> None:
-        assert datasets(component_parameters={
+        assert datasets(component_list=["modelloader", "cacheloader", "writer"], component_parameters={
             "modelloader": [{"model_id": "guest-9999#model", "model_version": "2026", "component_name": "lr_0"}],
             "cacheloader": [{"job_id": "2026", "component_name": "intersection_0"}],
-            "writer": [{"namespace": "exp", "name": "out"}]}) == [
-                ("exp", "out"), ("guest-9999#model", "2026"), ("2026", "intersection_0")]
+            "writer": [{"namespace": "exp", "name": "in", "output_namespace": "exp", "output_name": "out"}]}) == [
+                ("exp", "in"), ("exp", "out"), ("guest-9999#model", "2026"), ("2026", "intersection_0")]
 
     def test_every_reader_counts_and_a_download_is_one(self) -> None:
         parameters = {**reader({"table": {"namespace": "a", "name": "1"}}, {"any": {"namespace": "a", "name": "2"}}),
@@ -184,7 +184,8 @@ class TestBadInput:
         assert read.party == read.initiator == "9999"
 
     def test_two_hundred_items_are_enough(self) -> None:
-        names = [f"c{number}" for number in range(MAX_ITEMS - 1)]
+        # The parameters add reader, apireader and a dataset.
+        names = [f"c{number}" for number in range(MAX_ITEMS - 3)]
         assert len(read_request(request(component_list=names * 5), "10000").items) == MAX_ITEMS
         with pytest.raises(InvalidPermissionRequest, match="200"):
             read_request(request(component_list=[*names, "one", "too many"]), "10000")

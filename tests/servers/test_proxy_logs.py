@@ -1,6 +1,7 @@
 """What nginx writes down of requests, with the configuration that conf/nginx gives operators.
 
-Never a query string, which holds the token and what FATE users ask for."""
+Never a query string, which holds the token and what FATE users ask for.
+"""
 import json
 import socket
 from pathlib import Path

@@ -22,6 +22,14 @@ def test_no_method_is_answered_with_fate_flows_200(site: Site, path: str) -> Non
         assert status == 405, (method, answer)
 
 
+@pytest.mark.parametrize("host", ["[", "a:\\", "a, b", "", "a:99999999", "\xff"])
+@pytest.mark.parametrize("path", ["/v1/ext//console", "/v1/ext/console//sign-in", "/v1/ext//", "/v1/ext/upload/"])
+def test_no_host_is_an_error_of_the_server_or_redirected_to(site: Site, path: str, host: str) -> None:
+    sent = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    (status, answer), = exchange(site, sent.encode("latin-1"))
+    assert status in (303, 403, 404, 405) and b"Location: http" not in answer, answer
+
+
 @pytest.mark.parametrize("origin", ["http://[", "http://]", "//", "http://[::1", "null", "\xff", "http://a:b:c"])
 def test_no_origin_is_an_error_of_the_server(site: Site, origin: str) -> None:
     (status, _), = exchange(site, head(

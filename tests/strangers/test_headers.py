@@ -8,7 +8,7 @@ from flask import Flask, Request
 
 import fate_ext_plugin
 from fate_ext_plugin.apps.headers import cookies, parse_parameters, preferences
-from fate_ext_plugin.host import fate_flow_v1
+from fate_ext_plugin.host import scheduling
 from tests.support.site import Site
 from tests.support.stranger import exchange, head, is_well
 from tests.support.wire import target
@@ -67,7 +67,7 @@ def test_nor_what_is_read_of_it_for_a_hook_of_fate_flow() -> None:
     app = Flask("fate_flow")
     with app.test_request_context(
             "/v1/party/1/guest/9999/update", method="POST", data="{}", headers={"Content-Type": BACKSLASHES}):
-        assert fate_flow_v1._refuse_changed_job() is None
+        assert scheduling._refuse_changed_job() is None
 
 
 #: What of a request Werkzeug reads with the readers that are slow.

@@ -8,6 +8,9 @@ from typing import Any, NoReturn, Sequence
 
 import pytest
 
+#: marks tests that CI runs, and others when they ask for it
+takes_long = pytest.mark.skipif(
+    "FATE_EXT_TEST_LOAD" not in os.environ, reason="load takes a minute: FATE_EXT_TEST_LOAD=true")
 # Debian keeps servers where only root looks for programs.
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 

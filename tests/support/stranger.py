@@ -43,7 +43,7 @@ def answers(connection: socket.socket) -> List[Tuple[int, bytes]]:
             if not more:
                 break
             received += more
-    found = re.split(rb"HTTP/1\.1 (?!100 )(\d{3}) ", received)[1:]
+    found = re.split(rb"HTTP/1\.[01] (?!100 )(\d{3}) ", received)[1:]
     return [(int(status), rest) for status, rest in zip(found[::2], found[1::2])]
 
 
