@@ -22,8 +22,9 @@ demo: $(VENV)/.installed-demo   ## run the demo on small real data
 test: $(VENV)/.installed-test   ## run the tests, e.g. make test PYTEST_ARGS="-x tests/apps"
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
-fuzz: $(VENV)/.installed-test   ## try the tested properties on more and random examples
+fuzz: $(VENV)/.installed-test   ## try the tested properties on random examples, and send made-up HTTP for FUZZ_SECONDS
 	$(VENV)/bin/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_ARGS)
+	$(VENV)/bin/python -m tests.strangers.fuzz --seconds $(FUZZ_SECONDS)
 
 lint: $(VENV)/.installed-lint   ## ruff and mypy
 	$(VENV)/bin/ruff check .
@@ -31,9 +32,6 @@ lint: $(VENV)/.installed-lint   ## ruff and mypy
 
 openapi: $(VENV)/.installed-test   ## write the OpenAPI document anew, after a change of schemas or operations
 	$(VENV)/bin/python docs/make_openapi.py
-
-fuzz: $(VENV)/.installed-test   ## send made-up HTTP to both servers, e.g. make fuzz FUZZ_SECONDS=60
-	$(VENV)/bin/python -m tests.strangers.fuzz --seconds $(FUZZ_SECONDS)
 
 bench: $(VENV)/.installed-test   ## run every benchmark
 	@set -e; for bench in $(sort $(wildcard benchmarks/bench_*.py)); do \

@@ -24,6 +24,7 @@ def test_no_program_outlives_killed_tests(how: signal.Signals) -> None:
     with tests:
         assert tests.stdout
         program = int(tests.stdout.readline())
+        wait_until(lambda: Path(f"/proc/{program}/comm").read_text() == "sleep\n", what="the program to be on its own")
         tests.send_signal(how)
     wait_until(lambda: not Path(f"/proc/{program}").exists(), 60, "the program to end")
 

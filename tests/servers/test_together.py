@@ -173,6 +173,7 @@ def test_a_server_that_dies_before_it_moves_an_accepted_upload(
     leave(together.folder / "shared" / "incoming" / together.one.instance() / job_id / "ids", "moved\n")
     together.store.call(lambda: FeatureJob.update(f_status="waiting", f_attempt=0).where(
         FeatureJob.f_job_id == job_id).execute())
+    together.let_notice(together.two)
     assert two.status(job_id)["status"] == "success"
     assert two.download(job_id).text.splitlines() == lines("moved")
     together.one.start()

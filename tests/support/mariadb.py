@@ -28,12 +28,13 @@ class MariaDB:
         self.section = {"url": f"mysql://own@127.0.0.1:{self.port}/own", "password_env": "FATE_EXT_TEST_OWN_PASSWORD"}
 
     def start(self) -> "MariaDB":
+        # The socket's name is one in its data's folder: a whole path may be longer than sockets' names can be.
         if not (self.folder / "data").exists():
             self._install()
         with open(self.folder / "log", "ab") as log:
             self.process = programs.start([
                 programs.find("mariadbd", PACKAGE), *self._options, f"--init-file={self.folder / 'init.sql'}",
-                "--bind-address=127.0.0.1", f"--port={self.port}", f"--socket={self.folder / 'socket'}",
+                "--bind-address=127.0.0.1", f"--port={self.port}", "--socket=socket",
                 f"--pid-file={self.folder / 'pid'}", "--skip-name-resolve", "--character-set-server=utf8mb4",
                 "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M",
             ], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
