@@ -56,7 +56,7 @@ def _followed(site: Administration, job_id: str) -> Dict[str, Any]:
         while job["status"] in ACTIVE:
             job = _later(site, job_id)
         return job
-    with click.progressbar(length=100, label=job_id[:8], file=sys.stderr) as bar:
+    with click.progressbar(length=100, label=job_id[-8:], file=sys.stderr) as bar:
         while job["status"] in ACTIVE:
             bar.update(max(0, job["progress"] - bar.pos))
             job = _later(site, job_id)

@@ -152,7 +152,7 @@ class Runner:
 
     def _begin(self, job: Job) -> None:
         stop = threading.Event()
-        thread = threading.Thread(target=self._run, args=(job, stop), name=f"fate-ext-{job.job_id[:8]}", daemon=True)
+        thread = threading.Thread(target=self._run, args=(job, stop), name=f"fate-ext-{job.job_id[-8:]}", daemon=True)
         with self._lock:
             self._running[job.job_id] = stop
             self._threads_of_jobs[job.job_id] = thread

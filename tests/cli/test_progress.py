@@ -49,5 +49,5 @@ def test_following_a_job(make_site: MakeSite, tmp_path: Path) -> None:
     job_id = ApiReader(site).job(["u1"], do="wait")
     wait_started(tmp_path, "u1")
     status, printed, shown = at_terminal(site, "jobs", "show", job_id, "--follow", begun=lambda: go(tmp_path))
-    assert status == 0 and "success" in printed and "100%" in shown and job_id[:8] in shown
+    assert status == 0 and "success" in printed and "100%" in shown and job_id[-8:] in shown
     assert "100%" not in site.command("jobs", "show", job_id, "--follow").stdout

@@ -114,7 +114,7 @@ def test_a_job_is_watched_to_its_end(open_page: OpenPage, site: Site) -> None:
     jobs, job = open_page("jobs"), open_page(f"jobs/{job_id}")
     for page in (jobs, job):
         page.evaluate("window.stayed = true")
-    row = jobs.locator("tr", has_text=job_id[:8])
+    row = jobs.locator("tr", has_text=job_id[-8:])
     row.get_by_text("40 %").wait_for()
     jobs.get_by_role("status").get_by_text("Waiting or running on this page: 1").wait_for()
     job.get_by_text("40 %").first.wait_for()

@@ -39,10 +39,10 @@ def test_jobs_are_listed_the_newest_first_and_filtered(site: Site, admin: Browse
     first, second = reader.job(["u1"], view="credit"), reader.job(["u2"], view="credit")
     reader.status(first), reader.status(second)
     text = admin.get("jobs").text
-    assert 0 <= text.index(second[:8]) < text.index(first[:8])
-    assert first[:8] not in admin.get("jobs?status=canceled").text
-    assert first[:8] in admin.get("jobs?status=success&view=credit").text
-    assert first[:8] not in admin.get("jobs?since=2199-01-01").text
+    assert 0 <= text.index(second[-8:]) < text.index(first[-8:])
+    assert first[-8:] not in admin.get("jobs?status=canceled").text
+    assert first[-8:] in admin.get("jobs?status=success&view=credit").text
+    assert first[-8:] not in admin.get("jobs?since=2199-01-01").text
 
 
 def test_pages_of_a_list_keep_its_filter(site: Site, admin: Browser) -> None:
