@@ -1,6 +1,6 @@
 """`make demo` by somebody who sees the project for the first time, and everything that it tells them to try next.
 
-Their checkout is in a folder whose name has blanks and letters beyond ASCII, their locale is C, and their shell names a
+Their checkout is in a folder whose name has blanks and letters beyond ASCII, and their shell names a
 proxy for everything.
 """
 import os

@@ -12,7 +12,7 @@ QUICK_PYTHON = f"'{sys.executable}' '{Path(__file__).with_name('quick_python.py'
 #: what make says to the makes that it starts, and what leads to the tests' own package
 NOT_PASSED_ON = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTHONPATH", "VENV", "PYTHON", "CONSTRAINTS")
 #: as on a plain terminal; pip takes nothing from an index
-NEWCOMER = {"LC_ALL": "C", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+NEWCOMER = {"LC_ALL": "C.UTF-8", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 Done = subprocess.CompletedProcess
 
 
