@@ -19,7 +19,7 @@ import sys
 import tarfile
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
@@ -29,7 +29,7 @@ import yaml
 
 from fate_ext_plugin.settings import SECTION
 from tests.support import programs
-from tests.support.site import free_port, wait_until
+from tests.support.site import free_port, processes_with, wait_until
 
 START_SECONDS = 120
 JOB_SECONDS = 300
@@ -167,17 +167,12 @@ class Flow:
         self.process.wait(20)
 
     def group(self) -> Dict[int, str]:
-        """Command lines of the living processes in the server's process group, task workers and children of ours."""
-        assert self.process
+        """Command lines of the living processes that the server has started, task workers and children of ours, and its
+        own."""
         found = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                    if int(stat[2]) == self.process.pid and stat[0] != "Z":
-                        found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                except OSError:
-                    continue
+        for process in processes_with(f"FATE_FLOW_BASE={self.folder / 'fateflow'}"):
+            with suppress(OSError):  # it ended meanwhile
+                found[process] = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode()
         return found
 
     def rss(self, field: str = "VmRSS") -> int:
