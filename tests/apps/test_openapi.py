@@ -24,7 +24,7 @@ from tests.support.site import ALL, Site
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = ROOT / "fate_ext_plugin" / "openapi.json"
-EXAMPLES = 12
+EXAMPLES = 8
 SERVICES = {f"/v1/ext/{service}": service for service in ALL}
 SERVICES["/v1/ext/permission/explain"] = "permission"
 

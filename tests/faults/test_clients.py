@@ -1,11 +1,8 @@
 """Clients that are slow, stall, or vanish: they take bounded memory and threads, and hold up no others for long."""
-import os
-import re
 import socket
 import time
 from contextlib import ExitStack, suppress
 from functools import partial
-from pathlib import Path
 from typing import Callable, List, Tuple
 from urllib.parse import urlsplit
 
@@ -14,8 +11,10 @@ import requests
 
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
+from tests.support.programs import takes_long
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import lines, slow_view
+from tests.support.stranger import of_process, sockets
 
 TIMEOUT = 2
 MAX_HELD = 1
@@ -23,29 +22,13 @@ THREADS = 16 + MAX_HELD
 WIDE = [f"{number}{'x' * 200}" for number in range(10)]
 
 
-@pytest.fixture(scope="module", params=["alone", "mounted"])
+@pytest.fixture(scope="module", params=["alone", pytest.param("mounted", marks=takes_long)])
 def site(request: pytest.FixtureRequest, make_shared_site: MakeSite) -> Site:
     """``fate-ext serve``, and a host with Werkzeug's server as FATE Flow's; both wait 2 s for a client, not 60."""
     return make_shared_site(
         request.param, views={"slow": slow_view, "wide": partial(slow_view, columns=WIDE)}, default_view="slow",
         min_free_bytes=0, max_held_queries=MAX_HELD, mounted=request.param == "mounted",
         constants={"apps.TIMEOUT_SECONDS": TIMEOUT, "server.TIMEOUT_SECONDS": TIMEOUT})
-
-
-def status(site: Site, field: str) -> int:
-    """Of the server's process, as the kernel counts it."""
-    assert site.process
-    text = Path(f"/proc/{site.process.pid}/status").read_text()
-    return int(re.findall(rf"^{field}:\s+(\d+)", text, re.MULTILINE)[0])
-
-
-def sockets(site: Site) -> int:
-    assert site.process
-    found = 0
-    for descriptor in Path(f"/proc/{site.process.pid}/fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
-            found += os.readlink(descriptor).startswith("socket:")
-    return found
 
 
 def connect(site: Site, sent: str) -> socket.socket:
@@ -79,7 +62,7 @@ def test_clients_that_stall_are_dropped(site: Site, request_of: Callable[[Site],
     api_reader = ApiReader(site)
     assert api_reader.features(["u1"]) == lines("u1")
     sent = request_of(site)
-    memory, threads = status(site, "VmRSS"), status(site, "Threads")
+    memory, threads = of_process(site, "VmRSS"), of_process(site, "Threads")
     with ExitStack() as stack:
         for _ in range(2 * THREADS):
             stack.enter_context(connect(site, sent))
@@ -87,8 +70,8 @@ def test_clients_that_stall_are_dropped(site: Site, request_of: Callable[[Site],
             f"http://127.0.0.1:{site.port}/v1/version/get", timeout=PATIENCE_SECONDS).status_code in (200, 404)
         assert api_reader.features(["u2"]) == lines("u2")
         wait_until(lambda: sockets(site) <= THREADS // 2, what="connections to be dropped")
-        wait_until(lambda: status(site, "Threads") <= threads + 2, what="threads to end")
-        assert status(site, "VmRSS") - memory < 2 * THREADS * 1024  # KiB: a MiB each
+        wait_until(lambda: of_process(site, "Threads") <= threads + 2, what="threads to end")
+        assert of_process(site, "VmRSS") - memory < 2 * THREADS * 1024  # KiB: a MiB each
     wait_until(lambda: not [name for name in site.files() if "incoming/" in name and "child" not in name],
                what="what they sent to be deleted")
 

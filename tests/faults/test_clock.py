@@ -8,9 +8,11 @@ from fate_ext_plugin.audit_search import read
 from tests.support.all_services import ALL_SERVICES, Services, good
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
+from tests.support.programs import takes_long
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import go, lines, wait_started
 
+pytestmark = takes_long
 DAY = 86400.0
 
 

@@ -16,6 +16,7 @@ from tests.support.api_reader import ApiReader
 from tests.support.background import Background
 from tests.support.builder import MakeSite
 from tests.support.dispatcher import let_it_look_around
+from tests.support.programs import takes_long
 from tests.support.site import PATIENCE_SECONDS, Site, wait_until
 from tests.support.slow_source import go, jobs_of, lines, slow_view, wait_started
 
@@ -23,7 +24,7 @@ from tests.support.slow_source import go, jobs_of, lines, slow_view, wait_starte
 ESTABLISHED = "01"
 
 
-@pytest.fixture(scope="module", params=["alone", "mounted"])
+@pytest.fixture(scope="module", params=["alone", pytest.param("mounted", marks=takes_long)])
 def shared_site(request: pytest.FixtureRequest, make_shared_site: MakeSite) -> Site:
     return make_shared_site(request.param, **ALL_SERVICES, concurrent_jobs=1, max_waiting_jobs=10_000,
                             mounted=request.param == "mounted")

@@ -15,6 +15,7 @@ from fate_ext_plugin.feature.source.file import FileSchema, FileSource
 from fate_ext_plugin.schema.settings import base_dir
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
+from tests.support.programs import takes_long
 
 ROWS = 50_000
 CHANGED = "The source's files were changed while they were read. Write a new file beside the old one and rename it, " \
@@ -74,6 +75,7 @@ def test_one_that_never_rests_fails_the_job_with_what_to_do(path: Path, tmp_path
         join(path, tmp_path / "work", lambda: rename(write(path.with_name(f"new{path.suffix}"), next(versions)), path))
 
 
+@takes_long
 @pytest.mark.parametrize("how", [rename, overwrite])
 def test_jobs_of_a_server_while_it_is_replaced_again_and_again(
     path: Path, make_site: MakeSite, tmp_path: Path, how: Any

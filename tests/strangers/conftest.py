@@ -21,11 +21,3 @@ def mounted(make_shared_site: MakeSite) -> Site:
 @pytest.fixture(params=["alone", "mounted"])
 def site(request: pytest.FixtureRequest) -> Site:
     return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def make_impatient(make_site: MakeSite) -> MakeSite:
-    """Start a site with other constants of the server."""
-    def start(mounted: bool = False, **constants: object) -> Site:
-        return make_site(**SITE, mounted=mounted, constants=constants)
-    return start

@@ -1,14 +1,16 @@
 """Clients that are slow on purpose: none takes a thread of ``fate-ext serve``, or one of the host's for good."""
 import re
 from contextlib import ExitStack
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 import requests
 
+from tests.support.builder import MakeSite
 from tests.support.site import Site, wait_until
 from tests.support.stranger import (
     LONG,
+    SITE,
     THREADS,
     answers,
     connect,
@@ -55,32 +57,38 @@ def test_no_number_of_slow_strangers_holds_up_the_others(site: Site, sent: bytes
 SECOND = {"apps.TIMEOUT_SECONDS": 1, "server.TIMEOUT_SECONDS": 1, "apps.request_body.STRANGER_SECONDS": 1}
 
 
+@pytest.fixture(scope="module")
+def impatient(make_shared_site: MakeSite) -> Site:
+    return make_shared_site("impatient", **SITE, constants=SECOND)
+
+
+@pytest.fixture(scope="module")
+def impatient_host(make_shared_site: MakeSite) -> Site:
+    return make_shared_site("impatient_host", **SITE, mounted=True, constants=SECOND)
+
+
 @pytest.mark.parametrize("begun", ["half the headers", "a refused upload", "a refused upload in chunks",
                                    "a body that nobody reads", "a malformed request"])
-def test_no_stranger_keeps_a_connection_by_going_on_slowly(
-    make_impatient: Callable[..., Site], begun: str
-) -> None:
+def test_no_stranger_keeps_a_connection_by_going_on_slowly(impatient: Site, begun: str) -> None:
     """The time counts from the beginning, not from the last byte."""
-    site = make_impatient(**SECOND)
-    with connect(site, SLOW[begun]) as connection:
+    with connect(impatient, SLOW[begun]) as connection:
         drip_until_closed(connection, b"a")
-    is_well(site)
+    is_well(impatient)
 
 
 @pytest.mark.parametrize("begun", ["half a form", "a refused upload", "a refused upload in chunks",
                                    "a body that nobody reads", "a form in chunks", "a form that is too long"])
-def test_nor_a_thread_of_the_host(make_impatient: Callable[..., Site], begun: str) -> None:
+def test_nor_a_thread_of_the_host(impatient_host: Site, begun: str) -> None:
     """Headers are the host's own to wait for."""
-    site = make_impatient(True, **SECOND)
-    with connect(site, SLOW[begun]) as connection:
+    with connect(impatient_host, SLOW[begun]) as connection:
         drip_until_closed(connection, b"a")
-    is_well(site)
+    is_well(impatient_host)
 
 
 @pytest.mark.parametrize("mounted", [False, True], ids=["alone", "mounted"])
-def test_what_is_read_of_a_refused_body_has_a_bound(make_impatient: Callable[..., Site], mounted: bool) -> None:
+def test_what_is_read_of_a_refused_body_has_a_bound(make_site: MakeSite, mounted: bool) -> None:
     bounds = {"apps.request_body.STRANGER_BYTES": 1 << 20, "serving.connections.MAX_UNREAD_BYTES": 1 << 20}
-    site = make_impatient(mounted, **bounds)
+    site = make_site(**SITE, mounted=mounted, constants=bounds)
     memory = of_process(site, "VmRSS")
     endless = head("POST", "/v1/ext/upload", f"Content-Length: {1 << 40}")
     with connect(site, endless) as connection, pytest.raises(ConnectionError):
@@ -95,8 +103,8 @@ def test_a_stranger_who_is_refused_while_sending_sees_why(site: Site) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, 40301)
 
 
-def test_of_those_that_wait_the_one_that_has_waited_longest_makes_room(make_impatient: Callable[..., Site]) -> None:
-    site = make_impatient(**{"serving.connections.MAX_WAITING": 10})
+def test_of_those_that_wait_the_one_that_has_waited_longest_makes_room(make_site: MakeSite) -> None:
+    site = make_site(**SITE, constants={"serving.connections.MAX_WAITING": 10})
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(site, b"GET /v1/ext/health HTTP/1.1\r\n")) for _ in range(30)]
         for client in clients[:20]:
@@ -106,8 +114,8 @@ def test_of_those_that_wait_the_one_that_has_waited_longest_makes_room(make_impa
         assert answers(clients[-1])[0][0] == 200
 
 
-def test_nor_do_those_that_wait_fill_the_memory(make_impatient: Callable[..., Site]) -> None:
-    site = make_impatient(**{"serving.connections.MAX_WAITING_BYTES": 1 << 20})
+def test_nor_do_those_that_wait_fill_the_memory(make_site: MakeSite) -> None:
+    site = make_site(**SITE, constants={"serving.connections.MAX_WAITING_BYTES": 1 << 20})
     is_well(site)
     memory = of_process(site, "VmRSS")
     with ExitStack() as stack:
