@@ -6,6 +6,7 @@ from typing import Callable, List
 import pytest
 
 from fate_ext_plugin.auth import keys as module
+from fate_ext_plugin.auth import replay
 from fate_ext_plugin.auth.clients import Clients
 from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
@@ -187,6 +188,38 @@ def test_a_nonce_counts_as_often_as_it_may(store: Store, place: str) -> None:
         nonces.use("site c", f"n-{place}", clock.now + 60, 3, "another path")
     with pytest.raises(Unauthenticated):
         nonces.use("site b", f"n-{place}", clock.now + 60)
+
+
+@pytest.mark.parametrize("place", ["memory", "database"])
+def test_a_client_that_uses_up_its_nonces_refuses_nobody_but_itself(
+    store: Store, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "MAX_PER_MINUTE", 5)
+    clock = Clock()
+    nonces: Nonces = MemoryNonces(clock, clock) if place == "memory" else DatabaseNonces(store, clock, clock)
+    for number in range(5):
+        nonces.use("flooder", f"{place} {number}", clock.now + 60, 3)
+    with pytest.raises(Unauthenticated, match="Too many requests at once; try again in a minute") as refused:
+        nonces.use("flooder", f"{place} one more", clock.now + 60, 3)
+    assert refused.value.reason == "too many nonces"
+    nonces.use("flooder", f"{place} 0", clock.now + 60, 3)  # a retry is no new nonce
+    nonces.use("somebody else", f"{place} 0", clock.now + 60)
+    clock.now += 60
+    nonces.use("flooder", f"{place} a minute later", clock.now + 60, 3)
+
+
+@pytest.mark.parametrize("place", ["memory", "database"])
+def test_whoever_sends_a_captured_request_again_uses_up_nothing_of_its_owner(
+    store: Store, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "MAX_PER_MINUTE", 2)
+    clock = Clock()
+    nonces: Nonces = MemoryNonces(clock, clock) if place == "memory" else DatabaseNonces(store, clock, clock)
+    nonces.use("captured", f"{place} 0", clock.now + 60)
+    for _ in range(10):
+        with pytest.raises(Unauthenticated, match="sent before"):
+            nonces.use("captured", f"{place} 0", clock.now + 60)
+    nonces.use("captured", f"{place} 1", clock.now + 60)
 
 
 def test_used_nonces_are_deleted_after_their_time(store: Store) -> None:
