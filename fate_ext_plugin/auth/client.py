@@ -6,6 +6,7 @@ from zlib import crc32
 
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.auth.clients import ROLES, Client, Clients
+from fate_ext_plugin.auth.path import is_plain
 from fate_ext_plugin.auth.replay import Nonces
 from fate_ext_plugin.auth.scheme import ClientRequest, SignedText, Signer, signed_headers
 from fate_ext_plugin.auth.throttle import Throttle
@@ -193,6 +194,8 @@ def authorize(client: Client, request: ClientRequest, roles: Optional[Sequence[s
         raise Unauthenticated("This client may not call from this address.", "forbidden address")
     if not client.may_use(request.method):
         raise Unauthenticated("This client may not use this method.", "forbidden method")
+    if client.paths and not is_plain(request.path or ""):
+        raise Unauthenticated("The path holds what can be read in two ways.", "ambiguous path")
     if not client.may_call(request.path):
         raise Unauthenticated("This client may not call this path.", "forbidden path")
     if roles is not None:

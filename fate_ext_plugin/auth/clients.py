@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from peewee import IntegrityError
 
 from fate_ext_plugin.auth.box import SecretBox
+from fate_ext_plugin.auth.path import is_pattern
 from fate_ext_plugin.auth.scheme import ALGORITHMS, Signer
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
@@ -129,8 +130,9 @@ class Clients:
             if method not in METHODS:
                 raise InvalidKey(f"{method!r} is no method; use {', '.join(METHODS)}.")
         for path in paths:
-            if not path.startswith("/"):
-                raise InvalidKey(f"The path pattern {path!r} must start with a slash, such as /v1/job/*.")
+            if not is_pattern(path):
+                raise InvalidKey(f"{path!r} is not a path pattern such as /v1/job/*: segments of letters, digits and "
+                                 "_ . ~ : @ # - * ? [ ] !, each after one slash, and none of them . or ..")
         for network in networks:
             try:
                 ipaddress.ip_network(network)

@@ -222,7 +222,7 @@ class TestClients:
         ({"app_key": "x"}, 400, "clients.name: required"),
         ({"app_key": "x", "name": "x", "role": "root"}, 400, "clients.role: Must be one of: admin, viewer."),
         ({"app_key": "x", "name": "x", "methods": ["LOOK"]}, 400, "'LOOK' is no method"),
-        ({"app_key": "x", "name": "x", "paths": ["v1"]}, 400, "must start with a slash"),
+        ({"app_key": "x", "name": "x", "paths": ["v1"]}, 400, "is not a path pattern"),
         ({"app_key": "x", "name": "x", "networks": ["here"]}, 400, "no IP address or network"),
         ({"app_key": "x", "name": "x", "expires": "2020-01-01"}, 400, "is over already"),
         ({"app_key": "x", "name": "\u202e"}, 400, "printable"), ({"app_key": "x", "name": "\ud800"}, 400, "Unicode"),

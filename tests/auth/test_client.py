@@ -272,12 +272,38 @@ def test_a_client_may_be_bound_to_paths_methods_and_networks() -> None:
     checker.refuses(checker.request(3, full_path="/v1/version/get2"), "forbidden path")
     checker.refuses(checker.request(4, full_path="/v1/data/upload?x=/v1/job/query"), "forbidden path")
     # A path that holds a question mark, percent-encoded: only the host can tell it from the query.
-    checker.refuses(checker.request(8, full_path="/v1/version/get?x?a=1", route="/v1/version/get?x"), "forbidden path")
-    checker.refuses(checker.request(9, full_path="/v1/version/get?x?a=1"), "forbidden path")
+    checker.refuses(checker.request(8, full_path="/v1/version/get?x?a=1", route="/v1/version/get?x"), "ambiguous path")
+    checker.refuses(checker.request(9, full_path="/v1/version/get?x?a=1"), "ambiguous path")
     checker.check(checker.request(10, full_path="/v1/version/get?a=b?c", route="/v1/version/get"))
     checker.refuses(checker.request(5, method="GET"), "forbidden method")
     checker.refuses(checker.request(6, address=ipaddress.ip_address("10.0.1.5")), "forbidden address")
     checker.refuses(checker.request(7, address=ipaddress.ip_address("::1")), "forbidden address")
+
+
+@pytest.mark.parametrize("path", [
+    "/v1/job/../model/load", "/v1/job/..", "/v1/job/./query", "/v1/job/.", "/v1/job//query", "//v1/job/query",
+    "/v1/job/%2e%2e/model/load", "/v1/job/..%2fmodel/load", "/v1/job/%2Fquery", "/v1/job/..\\model\\load",
+    "/v1/job/..;/model/load", "/v1/job/query;a=b", "/v1/job/\n/query", "/v1/job/query\0", "/v1/job/ query",
+    "/v1/job/\u202equery", "/v1/job/．．/model", "v1/job/query", ""])
+@pytest.mark.parametrize("told", ["by the host", "in full_path alone"])
+def test_no_pattern_fits_a_path_that_can_be_read_in_two_ways(path: str, told: str) -> None:
+    checker = Checker(client(paths=("/v1/job/*", "*", "/*")))
+    route = path if told == "by the host" else None
+    checker.refuses(checker.request(full_path=f"{path}?", route=route), "ambiguous path", "in two ways")
+    Checker().check(checker.request(full_path=f"{path}?", route=route))  # a client that is bound to no paths
+
+
+@pytest.mark.parametrize("path", [
+    "/", "/v1/job/submit", "/v1/job/list/", "/v1/party/202611231038053132510/guest/9999/component/inheritance/check",
+    "/v1/tracker/202611231038053132510/hetero_lr_0/202611231038053132510_hetero_lr_0/0/host/10000/summary/save",
+    "/v1/tracker/2026/逻辑回归_0/guest/9999/output/table", "/v1/server/fate.ext-1/register",
+    "/v1/model/transfer/arbiter-10000#guest-9999#host-10000#model/202611231038053132510",
+    "/v1/ext/admin/keys/9999/SHA256:0123456789abcdef", "/v1/log/2026/guest/9999/10.0.0.5:9380"])
+@pytest.mark.parametrize("query", ["", "a=1&b=../..//%2F;", "name=查询"])
+def test_paths_that_fate_flow_has_are_compared_whatever_their_query_holds(path: str, query: str) -> None:
+    checker = Checker(client(paths=("/*",)))
+    checker.check(checker.request(full_path=f"{path}?{query}"))
+    checker.check(checker.request(1, full_path=f"{path}?{query}", route=path))
 
 
 def test_a_bound_client_is_refused_where_the_caller_of_the_service_can_not_say() -> None:
