@@ -51,16 +51,17 @@ class ClientAuthentication:
         """
         check = "client" if roles is None else ADMIN_CHECK
         who: Optional[str] = None
+        known = False
         try:
             request = replace(request, headers=signed_headers(request.headers.items()))
             named = request.headers.get("app-key")
             # People put a secret where an app key belongs, and the trail never holds one.
             who = named if named and self._named(named) else None
             client = self._authenticate(request)
-            who = client.app_key
+            who, known = client.app_key, True
             authorize(client, request, roles)
         except Exception as error:
-            self._note(check, False, who, request, getattr(error, "reason", "error"))
+            self._note(check, False, who, request, getattr(error, "reason", "error"), known=known)
             raise
         self._note(check, True, who, request, "ok", noted())
         return client
@@ -74,13 +75,15 @@ class ClientAuthentication:
         app_key = request.headers["app-key"]
         # As in check().
         who = app_key if self._clients.get(app_key) else None
+        known = False
         try:
             client = self._knows_secret(request, secret)
+            known = True
             if not client.may_come_from(request.address):
                 raise Unauthenticated("This client may not call from this address.", "forbidden address")
             _require_role(client, ROLES)
         except Exception as error:
-            self._note(ADMIN_CHECK, False, who, request, getattr(error, "reason", "error"))
+            self._note(ADMIN_CHECK, False, who, request, getattr(error, "reason", "error"), known=known)
             raise
         self._note(ADMIN_CHECK, True, who, request, "signed in")
         return client
@@ -112,8 +115,11 @@ class ClientAuthentication:
         self, request: ClientRequest, allowed: bool, who: Optional[str], reason: str,
         noted: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """Put what was done at the console, or refused there, into the audit trail."""
-        self._note(ADMIN_CHECK, allowed, who, request, reason, noted)
+        """Put what was done at the console, or refused there, into the audit trail.
+
+        :param who: the app key of who is signed in; None: nobody is.
+        """
+        self._note(ADMIN_CHECK, allowed, who, request, reason, noted, known=who is not None)
 
     def require_usable(self) -> None:
         """:raises ExtError: the clients can't be read."""
@@ -121,11 +127,12 @@ class ClientAuthentication:
 
     def _note(
         self, check: str, allowed: bool, who: Optional[str], request: ClientRequest, reason: str,
-        noted: Optional[Mapping[str, Any]] = None,
+        noted: Optional[Mapping[str, Any]] = None, known: bool = False,
     ) -> None:
         path = request.path or request.full_path.partition("?")[0]
         self._audit.write(
-            check, allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason, noted)
+            check, allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason, noted,
+            known=known)
 
     def _authenticate(self, request: ClientRequest) -> Client:
         now = self._clock()

@@ -35,7 +35,7 @@ class Allowance:
     def __init__(self, elapsed: Callable[[], float]) -> None:
         self._elapsed = elapsed
         self._minute = 0.0
-        self._used: "Counter[str]" = Counter()
+        self._used: Counter[str] = Counter()
 
     def require(self, owner: str) -> None:
         """:raises Unauthenticated: this owner has used up its own."""

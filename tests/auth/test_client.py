@@ -21,7 +21,7 @@ from fate_ext_plugin.auth.clients import Client
 from fate_ext_plugin.auth.replay import MemoryNonces
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
 from fate_ext_plugin.auth.throttle import MAX_ENTRIES, Throttle
-from fate_ext_plugin.errors import Unauthenticated
+from fate_ext_plugin.errors import RoleMissing, Unauthenticated
 from tests.support.clock import Clock
 from tests.support.examples import examples
 from tests.support.federation import Trail
@@ -463,6 +463,29 @@ def test_unicode_in_every_field_is_refused_never_an_exception(
     with pytest.raises(Unauthenticated):
         checker.check(ClientRequest(path, dict(pairs), body, {name: value}, "POST", HOME))
     assert checker.trail.entries[-1][1] is False
+
+
+def test_whoever_has_not_proven_who_it_is_is_a_stranger_in_the_trail() -> None:
+    """Whatever app key it names: the trail keeps the refusals of those who are known apart."""
+    checker = Checker(client(paths=("/v1/job/*",)), client("off", "off's secret", enabled=False))
+    captured = checker.request()
+    checker.check(captured)
+    for refused, reason in [
+        (checker.request(secret="guessed"), "wrong signature"),
+        (checker.request(app_key="invented"), "unknown app key"),
+        (replace(captured, headers={}), "not signed"), (captured, "replayed"),
+        (checker.request(app_key="off", secret="off's secret"), "disabled client"),
+    ]:
+        checker.refuses(refused, reason)
+        assert not checker.trail.known
+    checker.refuses(checker.request(1, full_path="/v1/model/load"), "forbidden path")
+    assert checker.trail.known
+    with pytest.raises(Unauthenticated):
+        checker.room.sign_in(checker.request(), "wrong")
+    assert not checker.trail.known
+    with pytest.raises(RoleMissing):
+        checker.room.sign_in(checker.request(), SECRET)
+    assert checker.trail.known
 
 
 def test_the_trail_says_who_what_from_where_and_never_a_secret() -> None:
