@@ -20,6 +20,8 @@ from fate_ext_plugin.fence import Address, Network
 
 APP_KEY = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+# Random bytes of a secret that is made here, and its characters, which nobody can guess.
+SECRET_BYTES, SECRET_LENGTH = 32, 43
 # What a client may do under /v1/ext/admin: all, or look. Without a role it may do nothing there.
 ADMIN, VIEWER = "admin", "viewer"
 ROLES = (ADMIN, VIEWER)
@@ -46,6 +48,11 @@ class Client:
     def accepts(self, text: bytes, signature: str, now: int) -> bool:
         """Whether one of the secrets that are valid now made ``signature``."""
         return any(signer.accepts(text, signature) for signer, until in self.signers if until is None or now < until)
+
+    @property
+    def guessable(self) -> bool:
+        """Whether one of the secrets may be guessed: it is shorter than those that are made here."""
+        return any(signer.secret_length < SECRET_LENGTH for signer, _ in self.signers)
 
     def secret_version(self) -> str:
         """Changes with the secret, and tells nothing of it."""
@@ -210,7 +217,7 @@ def _owner(app_key: str) -> str:
 
 def _good_secret(given: Optional[str]) -> str:
     if given is None:
-        return secrets.token_urlsafe(32)
+        return secrets.token_urlsafe(SECRET_BYTES)
     # FATE's clients encode it as ASCII.
     if not 16 <= len(given) <= 256 or not given.isascii() or not given.isprintable():
         raise InvalidKey("A secret is 16 to 256 printable ASCII characters.")

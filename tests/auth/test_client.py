@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fate_ext_plugin.apps.authentication_app import client_request
 from fate_ext_plugin.auth import scheme
-from fate_ext_plugin.auth.client import WRONG, ClientAuthentication
+from fate_ext_plugin.auth.client import WRONG, WRONG_SIGN_IN, ClientAuthentication
 from fate_ext_plugin.auth.clients import Client
 from fate_ext_plugin.auth.replay import MemoryNonces
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
@@ -197,7 +197,18 @@ def test_a_clock_may_be_off_by_the_window_both_ways(off: float, passes: bool) ->
     if passes:
         checker.check(request)
     else:
-        checker.refuses(request, "clock", "set the client's clock")
+        checker.refuses(request, "clock", "Set the clock that is wrong")
+
+
+@pytest.mark.parametrize(("off", "says"), [
+    (61, "Your clock is 61 s behind ours, or the request was on its way for so long; 60 s are accepted."),
+    (-61, "Your clock is 61 s ahead of ours; 60 s are accepted.")])
+def test_no_clock_that_is_behind_is_called_ahead(off: float, says: str) -> None:
+    """By the clock of whoever is told."""
+    checker = Checker()
+    request = checker.request()
+    checker.clock.now += off
+    checker.refuses(request, "clock", says)
 
 
 def test_a_missing_app_key_is_not_searched_for_among_any_number() -> None:
@@ -345,6 +356,23 @@ def test_wrong_and_unknown_look_the_same_to_a_stranger() -> None:
     checker.refuses(checker.request(app_key="invented"), "unknown app key", WRONG)
 
 
+def test_nobody_is_told_whether_an_app_key_is_unknown_disabled_or_expired() -> None:
+    """Neither by a wrong signature nor by a right one, nor at the console's door."""
+    clients = {"known": {}, "disabled": {"enabled": False}, "expired": {"expires": 1_800_000_000_000}}
+    signed = []
+    for secret in (SECRET, "guessed"):
+        for app_key in (*clients, "invented"):
+            checker = Checker(*(client(app_key, **changes) for app_key, changes in clients.items()))
+            if (app_key, secret) == ("known", SECRET):
+                continue
+            with pytest.raises(Unauthenticated) as error:
+                checker.check(checker.request(app_key=app_key, secret=secret))
+            with pytest.raises(Unauthenticated) as at_the_door:
+                checker.room.sign_in(checker.request(app_key=app_key), secret)
+            signed += [(type(told.value), told.value.message, told.value.status) for told in (error, at_the_door)]
+    assert set(signed) == {(Unauthenticated, WRONG, 401), (Unauthenticated, WRONG_SIGN_IN, 401)}
+
+
 def test_guessing_slows_down_and_the_right_secret_ends_that() -> None:
     checker = Checker()
     for number in range(10):
@@ -383,6 +411,49 @@ def test_a_guesser_does_not_learn_which_app_keys_there_are() -> None:
                 checker.check(checker.request(number, app_key=app_key, secret="guessed"))
             reasons.append(error.value.message)
         assert reasons == [WRONG] * 10 + ["Too many failed attempts; try again in 2 s."] * 2
+
+
+LONG = "a secret that is as long as those made here "
+
+
+def test_no_script_that_fails_stops_the_others_of_its_address_whose_app_keys_are_dropped_too() -> None:
+    checker = Checker(client("neighbour", LONG), client("short", "too short to be safe"))
+    for number in range(30):
+        checker.clock.now += 1
+        with pytest.raises(Unauthenticated):
+            checker.check(checker.request(number, app_key=None, secret="of a client that was removed"))
+        checker.check(keyless(checker, f"neighbour-{number}", "neighbour", LONG))
+    # A secret that may be guessed waits for the pause to end.
+    with pytest.raises(Unauthenticated, match="Too many failed attempts"):
+        checker.check(keyless(checker, "short", "short", "too short to be safe"))
+    checker.check(checker.request(99, app_key="short", secret="too short to be safe"))  # its app key came through
+    checker.clock.now += 60
+    checker.check(keyless(checker, "later", "short", "too short to be safe"))
+
+
+def test_no_guesser_gets_around_its_pause_by_leaving_out_the_app_key() -> None:
+    """Such a request is tried with every client's secret."""
+    checker = Checker(client(secret="too short to be safe"))
+    for number in range(10_000):
+        checker.clock.now += 0.36
+        with pytest.raises(Unauthenticated):
+            checker.check(keyless(checker, str(number), KEY, "guessed"))
+    looked_at = [entry for entry in checker.trail.entries if entry[5] != "throttled"]
+    assert len(looked_at) < 10 + 6 + 3600 / 60 + 5
+
+
+def test_no_guesser_ends_its_pause_with_a_secret_of_its_own_and_no_app_key() -> None:
+    checker = Checker(client(secret="too short to be safe"), client("guesser", LONG))
+    for number in range(10):
+        checker.refuses(keyless(checker, f"guess {number}", KEY, "guessed"), "wrong signature")
+        checker.check(keyless(checker, f"own {number}", "guesser", LONG))
+    checker.refuses(keyless(checker, "one more", KEY, "guessed"), "throttled")
+
+
+def keyless(checker: Checker, nonce: str, app_key: str, secret: str) -> ClientRequest:
+    """A request whose app key was signed, and dropped on its way."""
+    request = checker.request(nonce, app_key=app_key, secret=secret)  # type: ignore[arg-type]
+    return replace(request, headers={name: value for name, value in request.headers.items() if name != "app-key"})
 
 
 def test_where_no_address_is_told_nobody_can_hold_up_others() -> None:
