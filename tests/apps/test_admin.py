@@ -267,6 +267,17 @@ class TestKeys:
         assert (changed["envelope"], changed["md5"]) == ("require", True)
         assert admin.get("/policies")["policies"] == [changed]
 
+    def test_no_policy_that_is_in_force_already_forgets_that_envelopes_were_seen(
+        self, admin: Admin, site: Site
+    ) -> None:
+        Tables(site).keys.saw_envelope("10003")
+        seen = wait_until(lambda: admin.get("/policies/10003")["envelope_seen"], what="the server to follow")
+        for body in ({"envelope": "auto"}, {"md5": True}, {"envelope": None, "md5": None}, {}):
+            changed = admin.done("PUT", "/policies/10003", body=body)
+            assert (changed["envelope"], changed["envelope_seen"]) == ("auto", seen)
+        assert changed["md5"] is True
+        assert admin.done("PUT", "/policies/10003", body={"envelope": "off"})["envelope_seen"] is None
+
     @pytest.mark.parametrize(("method", "path", "body", "status", "says"), [
         ("POST", "/keys", {"party_id": "10000", "public_key": "none"}, 400, "key"),
         ("POST", "/keys", {"party_id": "10000", "public_key": vectors("1.10.0")["private_key"]}, 400,

@@ -291,6 +291,8 @@ def test_once_an_envelope_was_seen_a_bare_signature_is_a_downgrade(federation: F
     federation.host.check("9999", signature, BODY)
     federation.refuses("9999", bare, BODY, "downgrade", "does not fit")
     federation.keys.set_policy("9999", envelope="auto")
+    federation.refuses("9999", bare, BODY, "downgrade")
+    federation.keys.set_policy("9999", envelope="off")  # it gave up the plugin
     federation.keys.set_policy("9999", envelope="auto")
     federation.host.check("9999", bare, BODY)
 

@@ -1,14 +1,16 @@
 """Clients, keys and nonces on every database they may live in, seen by several servers at once."""
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, List
+from unittest.mock import ANY
 
 import pytest
 
 from fate_ext_plugin.auth import keys as module
 from fate_ext_plugin.auth import replay
 from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.keys import Policy, SiteKeys
 from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
 from fate_ext_plugin.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
 from fate_ext_plugin.db.auth import Nonce
@@ -171,6 +173,44 @@ def test_a_change_while_it_is_read_is_not_forgotten() -> None:
         return len(seen)
     cached: Cached[int] = Cached(load, clock)
     assert (cached.get(), cached.get(), cached.get()) == (1, 2, 2)
+
+
+# -- policies --------------------------------------------------------------------------------------------------------
+
+
+def test_no_change_of_one_thing_agreed_with_a_partner_changes_another(store: Store) -> None:
+    """Choosing what is in force already is no change."""
+    keys = SiteKeys(store, BOX)
+    keys.set_policy("4444")
+    assert keys.ring().policy("4444") == Policy("auto", False, None)
+    keys.saw_envelope("4444")
+    seen = keys.ring().policy("4444")
+    assert seen.envelope_seen is not None
+    for change in ({}, {"envelope": "auto"}, {"md5": False}, {"envelope": "auto", "md5": False}):
+        keys.set_policy("4444", **change)  # type: ignore[arg-type]
+        assert keys.ring().policy("4444") == seen
+    keys.set_policy("4444", md5=True)
+    assert keys.ring().policy("4444") == replace(seen, md5=True)
+    keys.set_policy("4444", envelope="require")
+    assert keys.ring().policy("4444") == Policy("require", True, None)
+    keys.saw_envelope("4444")
+    keys.set_policy("4444", envelope="require", md5=False)
+    assert keys.ring().policy("4444").envelope_seen is not None
+    keys.set_policy("4444", envelope="auto")
+    assert keys.ring().policy("4444") == Policy("auto", False, None)
+
+
+def test_no_change_of_a_client_changes_what_else_it_may_do(store: Store) -> None:
+    clients = Clients(store, BOX)
+    clients.add("limited", "Limited", algorithm="hmac-sha256", expires=now_ms() + 10**9, paths=["/v1/job/*"],
+                methods=["POST"], networks=["10.0.0.0/8"], role="viewer")
+    before = clients.all()["limited"]
+    clients.enable("limited", False)
+    assert clients.all()["limited"] == replace(before, enabled=False, signers=ANY)
+    clients.enable("limited", True)
+    clients.rotate("limited", 3600)
+    assert clients.all()["limited"] == replace(before, signers=ANY)
+    clients.remove("limited")
 
 
 # -- nonces ----------------------------------------------------------------------------------------------------------
