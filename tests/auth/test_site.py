@@ -304,6 +304,10 @@ def test_an_envelope_of_another_version_counts_for_none(federation: Federation) 
     federation.host.check("9999", newer, BODY)
     federation.host.check("9999", signature, BODY)
     federation.refuses("9999", newer, BODY, "downgrade")
+    federation.keys.set_policy("9999", envelope="require")
+    federation.refuses("9999", newer, BODY, "no envelope")
+    federation.keys.set_policy("9999", envelope="off")
+    federation.host.check("9999", newer, BODY)
 
 
 def test_what_was_seen_is_known_to_other_servers_and_after_a_restart(federation: Federation, store: Store) -> None:

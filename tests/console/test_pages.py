@@ -166,6 +166,7 @@ def test_a_grant_changes_what_explain_says(admin: Browser) -> None:
     page = Seen(admin.get("grants?party=10007"))
     assert "no-reader" in page.text and "5 uses" in page.text
     assert "0 in all, 0 today" in Seen(admin.get("grants/loans-for-10007")).text
+    assert "Not counted, because this grant has no limit" in Seen(admin.get("grants/lr-for-10007")).text
     for name in ("no-reader", "loans-for-10007", "lr-for-10007"):
         admin.get(f"grants/{name}")
         assert f"Grant {name} is removed." in Seen(admin.submit(f"grants/{name}/remove")).text
