@@ -159,7 +159,7 @@ class ClientAuthentication:
         candidates = self._candidates(app_key, len(text), now)
         if pause:
             # One script that fails must not stop all that share its address and whose app keys were dropped, too.
-            candidates = [client for client in candidates if not client.guessable]
+            candidates = [client for client in candidates if not client.guessable(now)]
         found = next((client for client in candidates or [self._nobody]
                       if client.accepts(text.of(client.app_key), signature, now)), None)
         if found is None or not candidates:

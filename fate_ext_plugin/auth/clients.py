@@ -49,10 +49,10 @@ class Client:
         """Whether one of the secrets that are valid now made ``signature``."""
         return any(signer.accepts(text, signature) for signer, until in self.signers if until is None or now < until)
 
-    @property
-    def guessable(self) -> bool:
-        """Whether one of the secrets may be guessed: it is shorter than those that are made here."""
-        return any(signer.secret_length < SECRET_LENGTH for signer, _ in self.signers)
+    def guessable(self, now: int) -> bool:
+        """Whether one of the secrets that are valid now may be guessed: it is shorter than those that are made here."""
+        return any(signer.secret_length < SECRET_LENGTH for signer, until in self.signers
+                   if until is None or now < until)
 
     def secret_version(self) -> str:
         """Changes with the secret, and tells nothing of it."""

@@ -417,7 +417,8 @@ LONG = "a secret that is as long as those made here "
 
 
 def test_no_script_that_fails_stops_the_others_of_its_address_whose_app_keys_are_dropped_too() -> None:
-    checker = Checker(client("neighbour", LONG), client("short", "too short to be safe"))
+    rotated = ((Signer(LONG, "hmac-sha1"), None), (Signer("a short one before", "hmac-sha1"), 1_800_000_000_000))
+    checker = Checker(client("neighbour", signers=rotated), client("short", "too short to be safe"))
     for number in range(30):
         checker.clock.now += 1
         with pytest.raises(Unauthenticated):
