@@ -14,7 +14,8 @@ from typing import Any, Callable, Deque, Dict, Mapping, Optional, Tuple
 from fate_ext_plugin.tally import SAVE_SECONDS, Tally
 
 logger = logging.getLogger(__name__)
-ALLOWED, REFUSED, COUNTS = "allowed.jsonl", "refused.jsonl", "counts.json"
+ALLOWED, REFUSED, STRANGERS, COUNTS = "allowed.jsonl", "refused.jsonl", "strangers.jsonl", "counts.json"
+LOGS = (ALLOWED, REFUSED, STRANGERS)
 FILE_BYTES = 10 * 2**20
 FILES = 5
 MAX_TEXT = 200
@@ -25,7 +26,8 @@ MAX_WAITING = 100_000
 
 
 class AuditTrail:
-    """Appends to ``allowed.jsonl`` and ``refused.jsonl`` in ``folder``: a flood of strangers pushes out no guest.
+    """Appends to the files :data:`LOGS` in ``folder``: what was allowed, what was refused to somebody known, and what
+    was refused to anybody else. So no number of strangers pushes out a decision on somebody known.
 
     Of each at most :data:`FILES` files of about :data:`FILE_BYTES` bytes. One process writes, in a thread of its own
     and some milliseconds later: a system call in the midst of each request would cost more than all of its checks.
@@ -33,9 +35,8 @@ class AuditTrail:
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time, file_bytes: int = FILE_BYTES) -> None:
         self.folder, self._clock = folder, clock
-        self._allowed = _File(folder / ALLOWED, file_bytes)
-        self._refused = _File(folder / REFUSED, file_bytes)
-        self._waiting: Deque[Tuple[str, bool, bytes]] = deque()
+        self._files = {name: _File(folder / name, file_bytes) for name in LOGS}
+        self._waiting: Deque[Tuple[str, bool, str, bytes]] = deque()
         self._decisions: Dict[Tuple[str, bool], int] = {}
         #: counts by time
         self.tally = Tally(folder / COUNTS)
@@ -45,7 +46,7 @@ class AuditTrail:
 
     def write(
         self, check: str, allowed: bool, who: Any, what: Any, source: Any, reason: str,
-        request: Optional[Mapping[str, Any]] = None,
+        request: Optional[Mapping[str, Any]] = None, known: bool = False,
     ) -> None:
         """Note a decision. A disk that is full is told in the log and stops nobody: FATE Flow must go on.
 
@@ -54,8 +55,11 @@ class AuditTrail:
         :param check: ``client``, ``site``, ``signature``, ``permission`` or ``admin``.
         :param who: app key or party; :param what: method and path, or none; :param source: address, where known.
         :param request: all that the decision was made of, where it may be tried again; left out if it is long.
+        :param known: whether the caller had proven who it is when it was refused; anybody may have sent the rest.
         """
-        self._waiting.append((check, allowed, _line(self._clock(), check, allowed, who, what, source, reason, request)))
+        name = ALLOWED if allowed else REFUSED if known else STRANGERS
+        line = _line(self._clock(), check, allowed, who, what, source, reason, request)
+        self._waiting.append((check, allowed, name, line))
         if len(self._waiting) > MAX_WAITING:
             self.flush()  # the disk is slower than the requests
         if self._thread is None:
@@ -77,11 +81,11 @@ class AuditTrail:
         with self._writing:
             while self._waiting:
                 decisions = [self._waiting.popleft() for _ in range(min(len(self._waiting), LINES_AT_ONCE))]
-                for check, allowed, _ in decisions:  # counted here: in write(), each request would pay for it
+                for check, allowed, _, _ in decisions:  # counted here: in write(), each request would pay for it
                     self._decisions[check, allowed] = self._decisions.get((check, allowed), 0) + 1
-                self.tally.add(self._clock(), ((check, allowed) for check, allowed, _ in decisions))
-                self._allowed.append(b"".join(line for _, allowed, line in decisions if allowed))
-                self._refused.append(b"".join(line for _, allowed, line in decisions if not allowed))
+                self.tally.add(self._clock(), ((check, allowed) for check, allowed, _, _ in decisions))
+                for name, file in self._files.items():
+                    file.append(b"".join(line for _, _, to, line in decisions if to == name))
 
     def _start(self) -> None:
         with self._writing:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Generator, Iterator, List, Optional, Sequence, Set, Tuple
 
-from fate_ext_plugin.audit import ALLOWED, FILES, REFUSED, numbered
+from fate_ext_plugin.audit import ALLOWED, FILES, LOGS, numbered
 from fate_ext_plugin.errors import InvalidRequestBody
 
 BLOCK_BYTES = 1 << 18
@@ -86,7 +86,7 @@ def read(*folders: Path) -> Iterator[Entry]:
 
 
 def _streams(folders: Sequence[Path], wanted: Filter, cursor: Optional[str]) -> List["_Stream"]:
-    paths = [folder / name for folder in folders for name in (ALLOWED, REFUSED)]
+    paths = [folder / name for folder in folders for name in LOGS]
     places = list(map(_place_of_end, paths) if cursor is None else map(_parsed_place, cursor.split(".")))
     if len(places) != len(paths):
         raise InvalidRequestBody("The cursor is none of this audit trail's.")

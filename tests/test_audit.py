@@ -20,11 +20,11 @@ from tests.support.site import wait_until
 
 def test_a_decision_says_who_what_from_where_and_why(tmp_path: Path) -> None:
     trail = AuditTrail(tmp_path, Clock())
-    trail.write("client", False, "app-key", "POST /v1/job/submit", "10.0.0.5", "replayed")
+    trail.write("client", False, "app-key", "POST /v1/job/submit", "10.0.0.5", "forbidden path", known=True)
     trail.flush()
     assert list(read(tmp_path)) == [{
         "time": 1_800_000_000.0, "check": "client", "allowed": False, "who": "app-key", "what": "POST /v1/job/submit",
-        "from": "10.0.0.5", "reason": "replayed"}]
+        "from": "10.0.0.5", "reason": "forbidden path"}]
     assert (tmp_path / "refused.jsonl").stat().st_mode & 0o777 == 0o600
 
 
@@ -32,7 +32,7 @@ def test_what_a_stranger_says_can_not_forge_a_line_or_fill_the_disk(tmp_path: Pa
     trail = AuditTrail(tmp_path)
     trail.write("client", False, 'x\n{"allowed": true}\x1b[2J', "身" * 10_000, None, "unknown app key")
     trail.flush()
-    lines = (tmp_path / "refused.jsonl").read_bytes().splitlines()
+    lines = (tmp_path / "strangers.jsonl").read_bytes().splitlines()
     assert len(lines) == 1 and lines[0].isascii() and len(lines[0]) < 2000
     assert json.loads(lines[0])["allowed"] is False
 
@@ -107,14 +107,15 @@ def test_a_half_line_of_a_killed_server_is_skipped(tmp_path: Path) -> None:
     assert [entry["who"] for entry in read(tmp_path)] == ["2", "1"]
 
 
-def test_strangers_push_out_no_decision_on_a_guest(tmp_path: Path) -> None:
+def test_no_number_of_strangers_pushes_out_a_decision_on_somebody_known(tmp_path: Path) -> None:
     trail = AuditTrail(tmp_path, file_bytes=1000)
-    trail.write("site", True, "a guest", None, None, "ok")
+    trail.write("site", True, "let in", None, None, "ok")
+    trail.write("client", False, "known and refused", None, None, "forbidden path", known=True)
     for number in range(500):
         trail.write("client", False, number, None, None, "not signed")
         trail.flush()
-    assert [entry["who"] for entry in read(tmp_path)][-1] == "a guest"
-    assert len(list(tmp_path.glob("*.jsonl*"))) <= FILES + 1
+    assert [entry["who"] for entry in read(tmp_path)][-2:] == ["known and refused", "let in"]
+    assert len(list(tmp_path.glob("*.jsonl*"))) <= FILES + 2
 
 
 def test_a_trail_that_can_not_be_written_stops_nobody(tmp_path: Path) -> None:
@@ -150,7 +151,8 @@ class TestSearch:
     """The newest first, page by page; what is written or rotated between two pages neither doubles nor hides any."""
 
     def trail(self, folder: Path, count: int, clock: Clock, file_bytes: int = 20_000) -> AuditTrail:
-        """Decisions 0, 1, ... of which five at a time are of the same moment, and each third is refused."""
+        """Decisions 0, 1, ... of which five at a time are of the same moment. Each third is refused: to a stranger, or,
+        if it is a site's, to somebody known."""
         trail = AuditTrail(folder, clock, file_bytes=file_bytes)
         self.write(trail, clock, range(count))
         return trail
@@ -158,7 +160,8 @@ class TestSearch:
     @staticmethod
     def write(trail: AuditTrail, clock: Clock, numbers: Iterable[int]) -> None:
         for number in numbers:
-            trail.write(("client", "site")[number % 2], number % 3 > 0, f"w{number % 7}", f"GET /{number}", None, "ok")
+            check = ("client", "site")[number % 2]
+            trail.write(check, number % 3 > 0, f"w{number % 7}", f"GET /{number}", None, "ok", known=check == "site")
             clock.now = round(clock.now + 0.001 * (number % 5 == 0), 3)
         trail.flush()
 
@@ -227,8 +230,9 @@ class TestSearch:
                         "request": {"x": "y" * (1 << number)}}) + "\n" for number in range(21)) + '{"time": 99.0, ')
         assert self.pages([tmp_path], 4) == list(range(20, -1, -1))
 
-    @pytest.mark.parametrize("cursor", ["", "x", "1-2", "1-2.over.over", "-1-2.over", "1-.over", "1-2.٣-4", "1-2..",
-                                        f"{'9' * 30}-1.over"])
+    @pytest.mark.parametrize("cursor", [
+        "", "x", "1-2", "1-2.over", "1-2.over.over.over", "-1-2.over.over", "1-.over.over", "1-2.٣-4.over", "1-2...",
+        f"{'9' * 30}-1.over.over"])
     def test_what_is_no_cursor_is_refused(self, tmp_path: Path, cursor: str) -> None:
         with pytest.raises(InvalidRequestBody, match="cursor"):
             search([tmp_path], Filter(), 5, cursor)

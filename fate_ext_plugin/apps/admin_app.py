@@ -21,6 +21,7 @@ from fate_ext_plugin.apps.authentication_app import read_body
 from fate_ext_plugin.apps.headers import parse_parameters
 from fate_ext_plugin.auth.client import ADMIN_CHECK
 from fate_ext_plugin.auth.clients import Client
+from fate_ext_plugin.auth.path import is_plain
 from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.errors import Forbidden, InvalidRequestBody, MethodNotAllowed, Unauthenticated, UnsupportedBody
 from fate_ext_plugin.fence import Address
@@ -29,7 +30,7 @@ from fate_ext_plugin.schema.authentication import parse
 METHOD_ARGUMENT = "method"
 MAX_BODY_BYTES = 1 << 20
 # All that names of jobs, views, clients, keys and grants are made of.
-_plain_path = re.compile(r"[A-Za-z0-9/._~:-]+")
+_letters = re.compile(r"[A-Za-z0-9/._~:-]+")
 
 
 def add_admin_services(door: Door, desk: Desk) -> None:
@@ -72,7 +73,8 @@ class _Entrance:
             raise Unauthenticated(
                 f"Sign the method, too: the query must hold {METHOD_ARGUMENT}={request.method} once, and none for GET.",
                 "method not signed")
-        if not _plain_path.fullmatch(request.path) or not query.isascii() or query.endswith("?"):
+        if (not _letters.fullmatch(request.path) or not is_plain(request.path) or not query.isascii()
+                or query.endswith("?")):
             self._refused(address, "ambiguous url")
             raise Unauthenticated("The url holds what can be read in two ways.", "ambiguous url")
         signed = ClientRequest(

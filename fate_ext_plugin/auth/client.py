@@ -6,10 +6,13 @@ from zlib import crc32
 
 from fate_ext_plugin.audit import AuditTrail
 from fate_ext_plugin.auth.clients import ROLES, Client, Clients
+from fate_ext_plugin.auth.clock import clocks_differ
+from fate_ext_plugin.auth.path import is_plain
 from fate_ext_plugin.auth.replay import Nonces
 from fate_ext_plugin.auth.scheme import ClientRequest, SignedText, Signer, signed_headers
 from fate_ext_plugin.auth.throttle import Throttle
 from fate_ext_plugin.errors import RoleMissing, Unauthenticated
+from fate_ext_plugin.fence import Address
 
 # How the audit trail calls requests to /v1/ext/admin.
 ADMIN_CHECK = "admin"
@@ -19,10 +22,13 @@ MAX_KEYS_TRIED = 500
 MAX_BYTES_TRIED = 64 * 2**20
 # Of app keys, known or not, a guesser's failures are counted under so many.
 KEY_BUCKETS = 256
+# ... and under this one those of requests whose app key was dropped.
+DROPPED = -1
 # What two secrets sign, to see whether they are the same.
 SIGN_IN = b"fate_ext_plugin console: sign in"
-# The same answer to a wrong signature and to an unknown key: a stranger learns neither.
-WRONG = "The signature is wrong, or the app key is unknown."
+# The same answer in all of these cases, so that a stranger learns which app keys there are from none of them.
+WRONG = "The signature is wrong, the app key is unknown, or the client is disabled or has expired."
+WRONG_SIGN_IN = "The app key or the secret is wrong, or the client is disabled or has expired."
 
 
 class ClientAuthentication:
@@ -50,16 +56,17 @@ class ClientAuthentication:
         """
         check = "client" if roles is None else ADMIN_CHECK
         who: Optional[str] = None
+        known = False
         try:
             request = replace(request, headers=signed_headers(request.headers.items()))
             named = request.headers.get("app-key")
             # People put a secret where an app key belongs, and the trail never holds one.
             who = named if named and self._named(named) else None
             client = self._authenticate(request)
-            who = client.app_key
+            who, known = client.app_key, True
             authorize(client, request, roles)
         except Exception as error:
-            self._note(check, False, who, request, getattr(error, "reason", "error"))
+            self._note(check, False, who, request, getattr(error, "reason", "error"), known=known)
             raise
         self._note(check, True, who, request, "ok", noted())
         return client
@@ -73,31 +80,33 @@ class ClientAuthentication:
         app_key = request.headers["app-key"]
         # As in check().
         who = app_key if self._clients.get(app_key) else None
+        known = False
         try:
             client = self._knows_secret(request, secret)
+            known = True
             if not client.may_come_from(request.address):
                 raise Unauthenticated("This client may not call from this address.", "forbidden address")
             _require_role(client, ROLES)
         except Exception as error:
-            self._note(ADMIN_CHECK, False, who, request, getattr(error, "reason", "error"))
+            self._note(ADMIN_CHECK, False, who, request, getattr(error, "reason", "error"), known=known)
             raise
         self._note(ADMIN_CHECK, True, who, request, "signed in")
         return client
 
     def _knows_secret(self, request: ClientRequest, secret: str) -> Client:
-        guess, now = _guess(request), int(self._clock() * 1000)
+        app_key, now = request.headers["app-key"], int(self._clock() * 1000)
+        guess = _guess(request.address, app_key)
         self._throttle.check(guess)
-        client = self._clients.get(request.headers["app-key"])
+        client = self._clients.get(app_key)
         asked = client or self._nobody
         # Compared as signatures are: in a time that tells nothing.
         knows = asked.accepts(SIGN_IN, Signer(secret, asked.algorithm).sign(SIGN_IN), now)
         if client is None or not knows:
             self._throttle.failed(guess)
-            raise Unauthenticated(
-                "The app key or the secret is wrong.", "wrong secret" if client else "unknown app key")
+            raise Unauthenticated(WRONG_SIGN_IN, "wrong secret" if client else "unknown app key")
         self._throttle.succeeded(guess)
         if not client.usable(now):
-            raise Unauthenticated("The client is disabled or has expired.", "disabled client")
+            raise Unauthenticated(WRONG_SIGN_IN, "disabled client")
         return client
 
     def signed_in(self, app_key: str) -> Optional[Client]:
@@ -111,8 +120,11 @@ class ClientAuthentication:
         self, request: ClientRequest, allowed: bool, who: Optional[str], reason: str,
         noted: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """Put what was done at the console, or refused there, into the audit trail."""
-        self._note(ADMIN_CHECK, allowed, who, request, reason, noted)
+        """Put what was done at the console, or refused there, into the audit trail.
+
+        :param who: the app key of who is signed in; None: nobody is.
+        """
+        self._note(ADMIN_CHECK, allowed, who, request, reason, noted, known=who is not None)
 
     def require_usable(self) -> None:
         """:raises ExtError: the clients can't be read."""
@@ -120,36 +132,55 @@ class ClientAuthentication:
 
     def _note(
         self, check: str, allowed: bool, who: Optional[str], request: ClientRequest, reason: str,
-        noted: Optional[Mapping[str, Any]] = None,
+        noted: Optional[Mapping[str, Any]] = None, known: bool = False,
     ) -> None:
         path = request.path or request.full_path.partition("?")[0]
         self._audit.write(
-            check, allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason, noted)
+            check, allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason, noted,
+            known=known)
 
     def _authenticate(self, request: ClientRequest) -> Client:
         now = self._clock()
         timestamp = self._timestamp(request, now)
-        guess = _guess(request)
-        if guess:
-            self._throttle.check(guess)
-        text, signature = SignedText(request), request.headers["signature"]
-        candidates = self._candidates(request, len(text), int(now * 1000))
-        found = None
-        for client in candidates or [self._nobody]:
-            if client.accepts(text.of(client.app_key), signature, int(now * 1000)):
-                found = client
-                break
-        if found is None or not candidates:
-            if guess:
-                self._throttle.failed(guess)
-            raise Unauthenticated(WRONG, "wrong signature" if candidates else "unknown app key")
-        if guess:
-            self._throttle.succeeded(guess)
+        found = self._signer_of(request, int(now * 1000))
         if not found.usable(int(now * 1000)):
-            raise Unauthenticated("The client is disabled or has expired.", "disabled client")
+            raise Unauthenticated(WRONG, "disabled client")
         # After the signature: nobody else can use up a client's nonces, or fill the memory for them.
         self._nonces.use(found.app_key, request.headers["nonce"], timestamp + self._window)
         return found
+
+    def _signer_of(self, request: ClientRequest, now: int) -> Client:
+        app_key, signature = request.headers.get("app-key") or None, request.headers["signature"]
+        guess = _guess(request.address, app_key)
+        pause = self._pause(guess)
+        if pause and app_key:
+            raise pause
+        text = SignedText(request)
+        candidates = self._candidates(app_key, len(text), now)
+        if pause:
+            # One script that fails must not stop all that share its address and whose app keys were dropped, too.
+            candidates = [client for client in candidates if not client.guessable(now)]
+        found = next((client for client in candidates or [self._nobody]
+                      if client.accepts(text.of(client.app_key), signature, now)), None)
+        if found is None or not candidates:
+            if pause:
+                raise pause
+            if guess:
+                self._throttle.failed(guess)
+            raise Unauthenticated(WRONG, "wrong signature" if candidates else "unknown app key")
+        if guess and app_key:
+            # Without an app key it may be anyone's success, and would hide the failures of others.
+            self._throttle.succeeded(guess)
+        return found
+
+    def _pause(self, guess: Optional[Tuple[str, int]]) -> Optional[Unauthenticated]:
+        """What a guesser is told while its pause is not over."""
+        try:
+            if guess:
+                self._throttle.check(guess)
+        except Unauthenticated as pause:
+            return pause
+        return None
 
     def _timestamp(self, request: ClientRequest, now: float) -> float:
         """When it was signed."""
@@ -160,18 +191,15 @@ class ClientAuthentication:
                     f"The header {name.upper()} is missing. Sign the request with an app key.", "not signed")
         timestamp = _seconds(headers["timestamp"])
         if abs(now - timestamp) >= self._window:
-            raise Unauthenticated(
-                f"TIMESTAMP is {now - timestamp:+.0f} s from the server's time, over {self._window:.0f} s; set the "
-                "client's clock.", "clock")
+            raise clocks_differ(timestamp, now, self._window)
         return timestamp
 
-    def _candidates(self, request: ClientRequest, signed_bytes: int, now: int) -> List[Client]:
-        """The clients it may be from.
+    def _candidates(self, app_key: Optional[str], signed_bytes: int, now: int) -> List[Client]:
+        """The clients a request may be from.
 
         Werkzeug 2.3 and nginx drop FATE's own header APP_KEY for its underscore; but the key is part of the signed
         text, so that trying all finds it.
         """
-        app_key = request.headers.get("app-key")
         if app_key:
             client = self._named(app_key)
             return [client] if client else []
@@ -193,6 +221,8 @@ def authorize(client: Client, request: ClientRequest, roles: Optional[Sequence[s
         raise Unauthenticated("This client may not call from this address.", "forbidden address")
     if not client.may_use(request.method):
         raise Unauthenticated("This client may not use this method.", "forbidden method")
+    if client.paths and not is_plain(request.path or ""):
+        raise Unauthenticated("The path holds what can be read in two ways.", "ambiguous path")
     if not client.may_call(request.path):
         raise Unauthenticated("This client may not call this path.", "forbidden path")
     if roles is not None:
@@ -212,14 +242,14 @@ def _seconds(timestamp: str) -> float:
     return int(timestamp) / 1000
 
 
-def _guess(request: ClientRequest) -> Optional[Tuple[str, int]]:
+def _guess(address: Optional[Address], app_key: Optional[str]) -> Optional[Tuple[str, int]]:
     """What a failure is counted under: address and app key, known or not alike.
 
-    None where the address is not told: whoever fails would hold up all others then.
+    :param app_key: None where it was dropped: such a request is a guess at every client's secret.
+    :return: None where the address is not told: whoever fails would hold up all others then.
     """
-    address = request.address
     if address is None:
         return None
     # Of IPv6 the network, for one host has 2**64 addresses.
     host = str(address) if address.version == 4 else address.exploded[:19]
-    return host, crc32(request.headers.get("app-key", "").encode("utf-8", "surrogatepass")) % KEY_BUCKETS
+    return host, DROPPED if app_key is None else crc32(app_key.encode("utf-8", "surrogatepass")) % KEY_BUCKETS

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from peewee import IntegrityError
 
 from fate_ext_plugin.auth.box import SecretBox
+from fate_ext_plugin.auth.path import is_pattern
 from fate_ext_plugin.auth.scheme import ALGORITHMS, Signer
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
@@ -19,6 +20,8 @@ from fate_ext_plugin.fence import Address, Network
 
 APP_KEY = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+# Random bytes of a secret that is made here, and its characters, which nobody can guess.
+SECRET_BYTES, SECRET_LENGTH = 32, 43
 # What a client may do under /v1/ext/admin: all, or look. Without a role it may do nothing there.
 ADMIN, VIEWER = "admin", "viewer"
 ROLES = (ADMIN, VIEWER)
@@ -45,6 +48,11 @@ class Client:
     def accepts(self, text: bytes, signature: str, now: int) -> bool:
         """Whether one of the secrets that are valid now made ``signature``."""
         return any(signer.accepts(text, signature) for signer, until in self.signers if until is None or now < until)
+
+    def guessable(self, now: int) -> bool:
+        """Whether one of the secrets that are valid now may be guessed: it is shorter than those that are made here."""
+        return any(signer.secret_length < SECRET_LENGTH for signer, until in self.signers
+                   if until is None or now < until)
 
     def secret_version(self) -> str:
         """Changes with the secret, and tells nothing of it."""
@@ -129,8 +137,9 @@ class Clients:
             if method not in METHODS:
                 raise InvalidKey(f"{method!r} is no method; use {', '.join(METHODS)}.")
         for path in paths:
-            if not path.startswith("/"):
-                raise InvalidKey(f"The path pattern {path!r} must start with a slash, such as /v1/job/*.")
+            if not is_pattern(path):
+                raise InvalidKey(f"{path!r} is not a path pattern such as /v1/job/*: segments of letters, digits and "
+                                 "_ . ~ : @ # - * ? [ ] !, each after one slash, and none of them . or ..")
         for network in networks:
             try:
                 ipaddress.ip_network(network)
@@ -208,7 +217,7 @@ def _owner(app_key: str) -> str:
 
 def _good_secret(given: Optional[str]) -> str:
     if given is None:
-        return secrets.token_urlsafe(32)
+        return secrets.token_urlsafe(SECRET_BYTES)
     # FATE's clients encode it as ASCII.
     if not 16 <= len(given) <= 256 or not given.isascii() or not given.isprintable():
         raise InvalidKey("A secret is 16 to 256 printable ASCII characters.")

@@ -202,30 +202,43 @@ class SiteKeys:
         return outcome
 
     def set_policy(self, party_id: str, envelope: Optional[str] = None, md5: Optional[bool] = None) -> None:
-        """:raises InvalidKey: no party ID, or ``envelope`` is none of :data:`ENVELOPES`."""
+        """Change what is given, and nothing else.
+
+        :param envelope: another one than is in force also forgets that envelopes were seen.
+        :raises InvalidKey: no party ID, or ``envelope`` is none of :data:`ENVELOPES`.
+        """
         _check_party(party_id)
         if envelope is not None and envelope not in ENVELOPES:
             raise InvalidKey(f"The envelope must be one of {', '.join(ENVELOPES)}.")
-        changes: Dict[str, Any] = {}
-        if envelope is not None:
-            # Whoever sets it anew starts anew: a partner that gave up the plugin may come back bare.
-            changes.update(f_envelope=envelope, f_envelope_seen=None)
-        if md5 is not None:
-            changes["f_md5"] = md5
-        self._change_policy(party_id, changes)
-
-    def saw_envelope(self, party_id: str) -> None:
-        self._change_policy(party_id, {"f_envelope_seen": now_ms()})
-
-    def _change_policy(self, party_id: str, changes: Dict[str, Any]) -> None:
         row = tables.SitePolicy
 
         def change() -> None:
-            create_once(row, f_party_id=party_id, f_envelope="auto")
-            row.change(**changes).where(row.f_party_id == party_id).execute()
+            self._policy_row(party_id)
+            if envelope is not None:
+                # Another one starts anew; the one in force already forgets no envelope, or a captured bare signature
+                # would count again.
+                row.change(f_envelope=envelope, f_envelope_seen=None).where(
+                    (row.f_party_id == party_id) & (row.f_envelope != envelope)).execute()
+            if md5 is not None:
+                row.change(f_md5=md5).where(row.f_party_id == party_id).execute()
 
         self._store.call(change)
         self._cached.forget()
+
+    def saw_envelope(self, party_id: str) -> None:
+        row = tables.SitePolicy
+
+        def change() -> None:
+            self._policy_row(party_id)
+            row.change(f_envelope_seen=now_ms()).where(row.f_party_id == party_id).execute()
+
+        self._store.call(change)
+        self._cached.forget()
+
+    @staticmethod
+    def _policy_row(party_id: str) -> None:
+        """Make it where there is none, with what counts without it."""
+        create_once(tables.SitePolicy, f_party_id=party_id, f_envelope=Policy.envelope)
 
     def rows(self) -> List[Dict[str, Any]]:
         """What may be shown of every key: all but private keys."""

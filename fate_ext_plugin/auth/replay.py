@@ -2,15 +2,16 @@
 import hashlib
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Callable, Deque, Dict, Protocol, Tuple
 
 from fate_ext_plugin.db.auth import Nonce
 from fate_ext_plugin.db.base import Store, create_once
 from fate_ext_plugin.errors import Unauthenticated
 
-# Only nonces of good signatures come here, so this takes a partner that floods us.
-MAX_NONCES = 1_000_000
+# Of one owner on one server: 500 requests a second, more than a FATE Flow server answers. Only nonces of good
+# signatures come here, so whoever sends more is a client or a partner that floods us.
+MAX_PER_MINUTE = 30_000
 PURGE_SECONDS = 60.0
 # Remembered longer than accepted, for clocks step; in a table far longer, for those of its servers differ, too.
 MARGIN_SECONDS = 60.0
@@ -23,8 +24,29 @@ class Nonces(Protocol):
 
         :param owner: whose nonce it is; :param until: from when on it is refused for its age, in s since 1970.
         :param what: what it is used for; further uses must be for the same.
-        :raises Unauthenticated: it was used ``times`` times already, or for something else.
+        :raises Unauthenticated: it was used ``times`` times already, or for something else, or this owner's nonces of
+            this minute are too many.
         """
+
+
+class Allowance:
+    """New nonces in this minute, counted for each owner alone: whoever uses up its own is refused, and nobody else."""
+
+    def __init__(self, elapsed: Callable[[], float]) -> None:
+        self._elapsed = elapsed
+        self._minute = 0.0
+        self._used: Counter[str] = Counter()
+
+    def require(self, owner: str) -> None:
+        """:raises Unauthenticated: this owner has used up its own."""
+        minute = self._elapsed() // 60
+        if minute != self._minute:
+            self._minute, self._used = minute, Counter()
+        if self._used[owner] >= MAX_PER_MINUTE:
+            raise Unauthenticated("Too many requests at once; try again in a minute.", "too many nonces")
+
+    def count(self, owner: str) -> None:
+        self._used[owner] += 1
 
 
 class MemoryNonces:
@@ -36,6 +58,7 @@ class MemoryNonces:
     ) -> None:
         self._clock, self._elapsed = clock, elapsed
         self._lock = threading.Lock()
+        self._allowance = Allowance(elapsed)
         self._uses: Dict[bytes, Tuple[int, str, float]] = {}
         self._order: Deque[Tuple[float, bytes]] = deque()
 
@@ -47,8 +70,8 @@ class MemoryNonces:
             if uses >= times or used_for != what:
                 raise _replayed()
             if not uses:
-                if len(self._uses) >= MAX_NONCES:
-                    raise Unauthenticated("Too many requests at once; try again in a minute.", "too many nonces")
+                self._allowance.require(owner)
+                self._allowance.count(owner)
                 left = until - self._clock()
                 self._order.append((self._elapsed() + left + MARGIN_SECONDS, key))
             self._uses[key] = uses + 1, what, until
@@ -77,20 +100,24 @@ class DatabaseNonces:
         #: when :attr:`_elapsed` was 0 by :attr:`_clock`, and how long after that they last agreed
         self._began, self._agreed = clock() - elapsed(), elapsed()
         self._last_purge = float("-inf")
+        self._allowance = Allowance(elapsed)
 
     def use(self, owner: str, nonce: str, until: float, times: int = 1, what: str = "") -> None:
         key, used_for = _hash(owner, nonce).hex(), _hash(what, "").hex()
         self._purge()
-        if not self._store.call(lambda: self._count(key, until, times, used_for)):
+        if not self._store.call(lambda: self._count(owner, key, until, times, used_for)):
             raise _replayed()
 
-    def _count(self, key: str, until: float, times: int, used_for: str) -> bool:
+    def _count(self, owner: str, key: str, until: float, times: int, used_for: str) -> bool:
         if self._add_use(key, times, used_for):
             return True
+        self._allowance.require(owner)
         remembered = int((until + MARGIN_OF_SERVERS_SECONDS) * 1000)
+        if create_once(Nonce, f_key=key, f_uses=1, f_used_for=used_for, f_until=remembered):
+            self._allowance.count(owner)  # not before: what others captured and send again is not the owner's
+            return True
         # Not created: it is used up, or another server was faster just now.
-        return (create_once(Nonce, f_key=key, f_uses=1, f_used_for=used_for, f_until=remembered)
-                or self._add_use(key, times, used_for))
+        return self._add_use(key, times, used_for)
 
     @staticmethod
     def _add_use(key: str, times: int, used_for: str) -> bool:

@@ -93,6 +93,7 @@ class Signer:
 
     def __init__(self, secret: str, algorithm: str) -> None:
         """:param algorithm: a key of :data:`ALGORITHMS`."""
+        self.secret_length = len(secret)
         self._hmac = hmac.new(secret.encode("utf-8"), digestmod=ALGORITHMS[algorithm])
 
     def sign(self, text: bytes) -> str:

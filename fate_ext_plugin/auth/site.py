@@ -4,6 +4,7 @@ import time
 from typing import Any, Callable, Optional, Set
 
 from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.auth.clock import clocks_differ
 from fate_ext_plugin.auth.envelope import Envelope, append, new_nonce, parse, signed_text
 from fate_ext_plugin.auth.keys import Key, Policy, SiteKeys, body_text
 from fate_ext_plugin.auth.replay import Nonces
@@ -89,7 +90,7 @@ class SiteAuthentication:
         ring, now = self._keys.ring(), int(self._clock() * 1000)
         keys = ring.verifying_keys(party, now)
         if not keys:
-            raise Unauthenticated(f"No valid key of party {party[:20]!r} is known here.", "unknown party")
+            raise _does_not_fit("unknown party")
         policy = ring.policy(party)
         text = body_text(body)
         if envelope is not None and policy.envelope != "off":
@@ -97,16 +98,11 @@ class SiteAuthentication:
             if policy.envelope_seen is None:
                 self._keys.saw_envelope(party)
             return "envelope"
-        self._refuse_bare(party, policy)
+        self._refuse_bare(policy)
         return self._check_bare(party, keys, signature, text, policy)
 
     def _check_envelope(self, keys: "list[Key]", envelope: Envelope, text: bytes, now: int, what: str) -> None:
         """The envelope's signature covers the body, too, and never by MD5: so the one in front is not looked at."""
-        age = (now - envelope.time) / 1000
-        if age > self._window + self._skew or age < -self._skew:
-            raise Unauthenticated(
-                f"The request was signed {age:.0f} s ago by the clock here, over {self._window + self._skew:.0f} s or "
-                "in the future. Set the clocks.", "clock")
         key = next((key for key in keys if key.fingerprint.startswith(envelope.key)), None)
         if key is None:
             raise _does_not_fit("unknown key")
@@ -119,18 +115,22 @@ class SiteAuthentication:
         if not session.accepts(envelope.signature, signed_text(
                 envelope.key, envelope.voucher, envelope.time, envelope.nonce, text)):
             raise _does_not_fit("wrong signature")
+        self._check_clock(envelope.time / 1000, now / 1000)
         until = envelope.time / 1000 + self._window + self._skew
         # The path is not signed; but what a request was first used for, its retries are for, too.
         self._nonces.use(f"site {key.fingerprint}", envelope.nonce, until, TRIES, what)
 
+    def _check_clock(self, signed: float, now: float) -> None:
+        most = self._skew if signed > now else self._window + self._skew
+        if abs(now - signed) > most:
+            raise clocks_differ(signed, now, most)
+
     @staticmethod
-    def _refuse_bare(party: str, policy: Policy) -> None:
+    def _refuse_bare(policy: Policy) -> None:
         if policy.envelope == "require":
-            raise Unauthenticated("The signature has no envelope, which is required of this party.", "no envelope")
+            raise _does_not_fit("no envelope")
         if policy.envelope == "auto" and policy.envelope_seen is not None:
-            raise Unauthenticated(
-                "The signature has no envelope, though this party's had one before. If it gave up the plugin, run "
-                f"`fate-ext key policy {party[:20]} --envelope auto`.", "downgrade")
+            raise _does_not_fit("downgrade")
 
     def _check_bare(self, party: str, keys: "list[Key]", signature: bytes, text: bytes, policy: Policy) -> str:
         if any(key.rsa.accepts(signature, text, "sha256") for key in keys):
@@ -148,5 +148,6 @@ class SiteAuthentication:
 
 
 def _does_not_fit(reason: str) -> Unauthenticated:
-    """The peer learns no more; the reason is for the audit trail."""
-    return Unauthenticated("The signature does not fit.", reason)
+    """Whoever can't sign learns no more, not even whether the party is known; the reason is for the audit trail."""
+    return Unauthenticated(
+        "The signature does not fit, or is not accepted of this party; the audit trail here says why.", reason)

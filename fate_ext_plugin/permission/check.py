@@ -204,14 +204,15 @@ class Permission:
         return self.calendar.moment(int(self._clock() * 1000))
 
     def _note(self, request: Optional[PermissionRequest], allowed: bool, reason: str, source: Any) -> None:
+        """Known: who may ask for permission was asked before, by site authentication or for the service's token."""
         if self.audit is None:
             return
         if request is None:
-            self.audit.write("permission", allowed, None, None, source, reason)
+            self.audit.write("permission", allowed, None, None, source, reason, known=True)
             return
         # Datasets first: what is long is cut.
         what = f"{request.role} {request.site}: {', '.join(map(str, reversed(request.items)))}"
-        self.audit.write("permission", allowed, request.party, what, source, reason, request.to_dict())
+        self.audit.write("permission", allowed, request.party, what, source, reason, request.to_dict(), known=True)
 
 
 def _require(decision: Decision) -> None:

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from fate_ext_plugin.apps.authentication_app import client_request
 from fate_ext_plugin.auth import scheme
-from fate_ext_plugin.auth.client import WRONG, ClientAuthentication
+from fate_ext_plugin.auth.client import WRONG, WRONG_SIGN_IN, ClientAuthentication
 from fate_ext_plugin.auth.clients import Client
 from fate_ext_plugin.auth.replay import MemoryNonces
 from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
 from fate_ext_plugin.auth.throttle import MAX_ENTRIES, Throttle
-from fate_ext_plugin.errors import Unauthenticated
+from fate_ext_plugin.errors import RoleMissing, Unauthenticated
 from tests.support.clock import Clock
 from tests.support.examples import examples
 from tests.support.federation import Trail
@@ -197,7 +197,18 @@ def test_a_clock_may_be_off_by_the_window_both_ways(off: float, passes: bool) ->
     if passes:
         checker.check(request)
     else:
-        checker.refuses(request, "clock", "set the client's clock")
+        checker.refuses(request, "clock", "Set the clock that is wrong")
+
+
+@pytest.mark.parametrize(("off", "says"), [
+    (61, "Your clock is 61 s behind ours, or the request was on its way for so long; 60 s are accepted."),
+    (-61, "Your clock is 61 s ahead of ours; 60 s are accepted.")])
+def test_no_clock_that_is_behind_is_called_ahead(off: float, says: str) -> None:
+    """By the clock of whoever is told."""
+    checker = Checker()
+    request = checker.request()
+    checker.clock.now += off
+    checker.refuses(request, "clock", says)
 
 
 def test_a_missing_app_key_is_not_searched_for_among_any_number() -> None:
@@ -272,12 +283,38 @@ def test_a_client_may_be_bound_to_paths_methods_and_networks() -> None:
     checker.refuses(checker.request(3, full_path="/v1/version/get2"), "forbidden path")
     checker.refuses(checker.request(4, full_path="/v1/data/upload?x=/v1/job/query"), "forbidden path")
     # A path that holds a question mark, percent-encoded: only the host can tell it from the query.
-    checker.refuses(checker.request(8, full_path="/v1/version/get?x?a=1", route="/v1/version/get?x"), "forbidden path")
-    checker.refuses(checker.request(9, full_path="/v1/version/get?x?a=1"), "forbidden path")
+    checker.refuses(checker.request(8, full_path="/v1/version/get?x?a=1", route="/v1/version/get?x"), "ambiguous path")
+    checker.refuses(checker.request(9, full_path="/v1/version/get?x?a=1"), "ambiguous path")
     checker.check(checker.request(10, full_path="/v1/version/get?a=b?c", route="/v1/version/get"))
     checker.refuses(checker.request(5, method="GET"), "forbidden method")
     checker.refuses(checker.request(6, address=ipaddress.ip_address("10.0.1.5")), "forbidden address")
     checker.refuses(checker.request(7, address=ipaddress.ip_address("::1")), "forbidden address")
+
+
+@pytest.mark.parametrize("path", [
+    "/v1/job/../model/load", "/v1/job/..", "/v1/job/./query", "/v1/job/.", "/v1/job//query", "//v1/job/query",
+    "/v1/job/%2e%2e/model/load", "/v1/job/..%2fmodel/load", "/v1/job/%2Fquery", "/v1/job/..\\model\\load",
+    "/v1/job/..;/model/load", "/v1/job/query;a=b", "/v1/job/\n/query", "/v1/job/query\0", "/v1/job/ query",
+    "/v1/job/\u202equery", "/v1/job/．．/model", "v1/job/query", ""])
+@pytest.mark.parametrize("told", ["by the host", "in full_path alone"])
+def test_no_pattern_fits_a_path_that_can_be_read_in_two_ways(path: str, told: str) -> None:
+    checker = Checker(client(paths=("/v1/job/*", "*", "/*")))
+    route = path if told == "by the host" else None
+    checker.refuses(checker.request(full_path=f"{path}?", route=route), "ambiguous path", "in two ways")
+    Checker().check(checker.request(full_path=f"{path}?", route=route))  # a client that is bound to no paths
+
+
+@pytest.mark.parametrize("path", [
+    "/", "/v1/job/submit", "/v1/job/list/", "/v1/party/202611231038053132510/guest/9999/component/inheritance/check",
+    "/v1/tracker/202611231038053132510/hetero_lr_0/202611231038053132510_hetero_lr_0/0/host/10000/summary/save",
+    "/v1/tracker/2026/逻辑回归_0/guest/9999/output/table", "/v1/server/fate.ext-1/register",
+    "/v1/model/transfer/arbiter-10000#guest-9999#host-10000#model/202611231038053132510",
+    "/v1/ext/admin/keys/9999/SHA256:0123456789abcdef", "/v1/log/2026/guest/9999/10.0.0.5:9380"])
+@pytest.mark.parametrize("query", ["", "a=1&b=../..//%2F;", "name=查询"])
+def test_paths_that_fate_flow_has_are_compared_whatever_their_query_holds(path: str, query: str) -> None:
+    checker = Checker(client(paths=("/*",)))
+    checker.check(checker.request(full_path=f"{path}?{query}"))
+    checker.check(checker.request(1, full_path=f"{path}?{query}", route=path))
 
 
 def test_a_bound_client_is_refused_where_the_caller_of_the_service_can_not_say() -> None:
@@ -319,6 +356,23 @@ def test_wrong_and_unknown_look_the_same_to_a_stranger() -> None:
     checker.refuses(checker.request(app_key="invented"), "unknown app key", WRONG)
 
 
+def test_nobody_is_told_whether_an_app_key_is_unknown_disabled_or_expired() -> None:
+    """Neither by a wrong signature nor by a right one, nor at the console's door."""
+    clients = {"known": {}, "disabled": {"enabled": False}, "expired": {"expires": 1_800_000_000_000}}
+    signed = []
+    for secret in (SECRET, "guessed"):
+        for app_key in (*clients, "invented"):
+            checker = Checker(*(client(app_key, **changes) for app_key, changes in clients.items()))
+            if (app_key, secret) == ("known", SECRET):
+                continue
+            with pytest.raises(Unauthenticated) as error:
+                checker.check(checker.request(app_key=app_key, secret=secret))
+            with pytest.raises(Unauthenticated) as at_the_door:
+                checker.room.sign_in(checker.request(app_key=app_key), secret)
+            signed += [(type(told.value), told.value.message, told.value.status) for told in (error, at_the_door)]
+    assert set(signed) == {(Unauthenticated, WRONG, 401), (Unauthenticated, WRONG_SIGN_IN, 401)}
+
+
 def test_guessing_slows_down_and_the_right_secret_ends_that() -> None:
     checker = Checker()
     for number in range(10):
@@ -357,6 +411,50 @@ def test_a_guesser_does_not_learn_which_app_keys_there_are() -> None:
                 checker.check(checker.request(number, app_key=app_key, secret="guessed"))
             reasons.append(error.value.message)
         assert reasons == [WRONG] * 10 + ["Too many failed attempts; try again in 2 s."] * 2
+
+
+LONG = "a secret that is as long as those made here "
+
+
+def test_no_script_that_fails_stops_the_others_of_its_address_whose_app_keys_are_dropped_too() -> None:
+    rotated = ((Signer(LONG, "hmac-sha1"), None), (Signer("a short one before", "hmac-sha1"), 1_800_000_000_000))
+    checker = Checker(client("neighbour", signers=rotated), client("short", "too short to be safe"))
+    for number in range(30):
+        checker.clock.now += 1
+        with pytest.raises(Unauthenticated):
+            checker.check(checker.request(number, app_key=None, secret="of a client that was removed"))
+        checker.check(keyless(checker, f"neighbour-{number}", "neighbour", LONG))
+    # A secret that may be guessed waits for the pause to end.
+    with pytest.raises(Unauthenticated, match="Too many failed attempts"):
+        checker.check(keyless(checker, "short", "short", "too short to be safe"))
+    checker.check(checker.request(99, app_key="short", secret="too short to be safe"))  # its app key came through
+    checker.clock.now += 60
+    checker.check(keyless(checker, "later", "short", "too short to be safe"))
+
+
+def test_no_guesser_gets_around_its_pause_by_leaving_out_the_app_key() -> None:
+    """Such a request is tried with every client's secret."""
+    checker = Checker(client(secret="too short to be safe"))
+    for number in range(10_000):
+        checker.clock.now += 0.36
+        with pytest.raises(Unauthenticated):
+            checker.check(keyless(checker, str(number), KEY, "guessed"))
+    looked_at = [entry for entry in checker.trail.entries if entry[5] != "throttled"]
+    assert len(looked_at) < 10 + 6 + 3600 / 60 + 5
+
+
+def test_no_guesser_ends_its_pause_with_a_secret_of_its_own_and_no_app_key() -> None:
+    checker = Checker(client(secret="too short to be safe"), client("guesser", LONG))
+    for number in range(10):
+        checker.refuses(keyless(checker, f"guess {number}", KEY, "guessed"), "wrong signature")
+        checker.check(keyless(checker, f"own {number}", "guesser", LONG))
+    checker.refuses(keyless(checker, "one more", KEY, "guessed"), "throttled")
+
+
+def keyless(checker: Checker, nonce: str, app_key: str, secret: str) -> ClientRequest:
+    """A request whose app key was signed, and dropped on its way."""
+    request = checker.request(nonce, app_key=app_key, secret=secret)  # type: ignore[arg-type]
+    return replace(request, headers={name: value for name, value in request.headers.items() if name != "app-key"})
 
 
 def test_where_no_address_is_told_nobody_can_hold_up_others() -> None:
@@ -437,6 +535,29 @@ def test_unicode_in_every_field_is_refused_never_an_exception(
     with pytest.raises(Unauthenticated):
         checker.check(ClientRequest(path, dict(pairs), body, {name: value}, "POST", HOME))
     assert checker.trail.entries[-1][1] is False
+
+
+def test_whoever_has_not_proven_who_it_is_is_a_stranger_in_the_trail() -> None:
+    """Whatever app key it names: the trail keeps the refusals of those who are known apart."""
+    checker = Checker(client(paths=("/v1/job/*",)), client("off", "off's secret", enabled=False))
+    captured = checker.request()
+    checker.check(captured)
+    for refused, reason in [
+        (checker.request(secret="guessed"), "wrong signature"),
+        (checker.request(app_key="invented"), "unknown app key"),
+        (replace(captured, headers={}), "not signed"), (captured, "replayed"),
+        (checker.request(app_key="off", secret="off's secret"), "disabled client"),
+    ]:
+        checker.refuses(refused, reason)
+        assert not checker.trail.known
+    checker.refuses(checker.request(1, full_path="/v1/model/load"), "forbidden path")
+    assert checker.trail.known
+    with pytest.raises(Unauthenticated):
+        checker.room.sign_in(checker.request(), "wrong")
+    assert not checker.trail.known
+    with pytest.raises(RoleMissing):
+        checker.room.sign_in(checker.request(), SECRET)
+    assert checker.trail.known
 
 
 def test_the_trail_says_who_what_from_where_and_never_a_secret() -> None:

@@ -169,7 +169,7 @@ def test_a_captured_request_is_refused_later_and_after_fates_own_three_tries(fed
         federation.clock.now += 34
     federation.refuses("9999", signature, {}, "replayed")
     federation.clock.now += 200
-    federation.refuses("9999", signature, {}, "clock", "Set the clocks")
+    federation.refuses("9999", signature, {}, "clock", "Set the clock that is wrong")
 
 
 def test_a_captured_request_is_refused_on_another_path(federation: Federation) -> None:
@@ -212,6 +212,51 @@ def test_clocks_may_differ_both_ways(federation: Federation, off: float, passes:
         federation.refuses("9999", signature, BODY, "clock")
 
 
+@pytest.mark.parametrize(("off", "says"), [
+    (181, "Your clock is 181 s behind ours, or the request was on its way for so long; 180 s are accepted."),
+    (-61, "Your clock is 61 s ahead of ours; 60 s are accepted.")])
+def test_no_partner_whose_clock_is_behind_is_told_that_it_is_ahead(
+    federation: Federation, off: float, says: str
+) -> None:
+    signature = federation.guest.sign("9999", BODY)
+    federation.clock.now += off
+    federation.refuses("9999", signature, BODY, "clock", says)
+
+
+def test_nobody_who_can_not_sign_learns_which_parties_are_known_and_what_they_send(
+    federation: Federation, other_pem: str
+) -> None:
+    """The same answer for a party that is unknown, known, known to send envelopes, or required to. The audit trail says
+    why."""
+    federation.keys.add_private("6666", other_pem)
+    stranger, told, reasons = federation.site("6666"), set(), set()
+    old = stranger.sign("6666", BODY)
+    federation.clock.now += 3600
+    new = stranger.sign("6666", BODY)
+    bare, envelope = parse(new)
+    assert envelope
+    named = append(bare, replace(envelope, key=federation.keys.ring().private["9999"][0].fingerprint[:32]))
+    captured = federation.guest.sign("9999", {}).partition("~")[0]
+
+    def ask(party: str) -> None:
+        for signature in (new, old, named, new.partition("~")[0], captured):
+            with pytest.raises(Unauthenticated) as error:
+                federation.host.check(party, signature, BODY)
+            told.add((error.value.message, error.value.status, error.value.code))
+            reasons.add(federation.trail.reason)
+
+    ask("7777")
+    ask("9999")
+    federation.host.check("9999", federation.guest.sign("9999", BODY), BODY)
+    ask("9999")
+    for policy in ("require", "off"):
+        federation.keys.set_policy("9999", envelope=policy)
+        ask("9999")
+    assert len(told) == 1
+    assert reasons == {
+        "unknown party", "unknown key", "wrong voucher", "wrong signature", "downgrade", "no envelope"}
+
+
 def test_the_envelope_of_one_request_does_not_fit_another(federation: Federation) -> None:
     one, other = federation.guest.sign("9999", {}), federation.guest.sign("9999", BODY)
     swapped = one.partition("~")[0] + "~" + other.partition("~")[2]
@@ -244,7 +289,10 @@ def test_once_an_envelope_was_seen_a_bare_signature_is_a_downgrade(federation: F
     bare = signature.partition("~")[0]
     federation.host.check("9999", bare, BODY)
     federation.host.check("9999", signature, BODY)
-    federation.refuses("9999", bare, BODY, "downgrade", "--envelope auto")
+    federation.refuses("9999", bare, BODY, "downgrade", "does not fit")
+    federation.keys.set_policy("9999", envelope="auto")
+    federation.refuses("9999", bare, BODY, "downgrade")
+    federation.keys.set_policy("9999", envelope="off")  # it gave up the plugin
     federation.keys.set_policy("9999", envelope="auto")
     federation.host.check("9999", bare, BODY)
 
@@ -256,6 +304,10 @@ def test_an_envelope_of_another_version_counts_for_none(federation: Federation) 
     federation.host.check("9999", newer, BODY)
     federation.host.check("9999", signature, BODY)
     federation.refuses("9999", newer, BODY, "downgrade")
+    federation.keys.set_policy("9999", envelope="require")
+    federation.refuses("9999", newer, BODY, "no envelope")
+    federation.keys.set_policy("9999", envelope="off")
+    federation.host.check("9999", newer, BODY)
 
 
 def test_what_was_seen_is_known_to_other_servers_and_after_a_restart(federation: Federation, store: Store) -> None:
@@ -295,7 +347,7 @@ def test_a_signature_of_another_party_is_refused(federation: Federation, other_p
 
 
 def test_a_party_without_a_key_is_refused(federation: Federation) -> None:
-    federation.refuses("7777", federation.guest.sign("9999", BODY), BODY, "unknown party", "'7777'")
+    federation.refuses("7777", federation.guest.sign("9999", BODY), BODY, "unknown party")
 
 
 def test_a_key_that_ends_or_is_removed_during_use(federation: Federation, store: Store) -> None:

@@ -1,13 +1,16 @@
 """Clients, keys and nonces on every database they may live in, seen by several servers at once."""
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, List
+from unittest.mock import ANY
 
 import pytest
 
 from fate_ext_plugin.auth import keys as module
+from fate_ext_plugin.auth import replay
 from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.keys import Policy, SiteKeys
 from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
 from fate_ext_plugin.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
 from fate_ext_plugin.db.auth import Nonce
@@ -60,7 +63,9 @@ def test_a_client_from_its_making_to_its_end(store: Store) -> None:
 @pytest.mark.parametrize(("app_key", "changes", "says"), [
     ("with space", {}, "app key"), ("", {}, "app key"), ("身", {}, "app key"), ("x" * 65, {}, "app key"),
     ("a", {"algorithm": "md5"}, "hmac-sha1, hmac-sha256"), ("a", {"methods": ["post"]}, "'post' is no method"),
-    ("a", {"paths": ["v1/job"]}, "start with a slash"), ("a", {"networks": ["10.0.0.5/8"]}, "no IP address or network"),
+    ("a", {"paths": ["v1/job"]}, "not a path pattern"), ("a", {"paths": ["/v1/job/../*"]}, "not a path pattern"),
+    ("a", {"paths": ["/v1//job"]}, "not a path pattern"), ("a", {"paths": ["/v1/%2A"]}, "not a path pattern"),
+    ("a", {"networks": ["10.0.0.5/8"]}, "no IP address or network"),
     ("a", {"secret": "short"}, "16 to 256"), ("a", {"secret": "身" * 16}, "16 to 256"),
 ])
 def test_what_no_client_can_have(store: Store, app_key: str, changes: dict, says: str) -> None:
@@ -170,6 +175,44 @@ def test_a_change_while_it_is_read_is_not_forgotten() -> None:
     assert (cached.get(), cached.get(), cached.get()) == (1, 2, 2)
 
 
+# -- policies --------------------------------------------------------------------------------------------------------
+
+
+def test_no_change_of_one_thing_agreed_with_a_partner_changes_another(store: Store) -> None:
+    """Choosing what is in force already is no change."""
+    keys = SiteKeys(store, BOX)
+    keys.set_policy("4444")
+    assert keys.ring().policy("4444") == Policy("auto", False, None)
+    keys.saw_envelope("4444")
+    seen = keys.ring().policy("4444")
+    assert seen.envelope_seen is not None
+    for change in ({}, {"envelope": "auto"}, {"md5": False}, {"envelope": "auto", "md5": False}):
+        keys.set_policy("4444", **change)  # type: ignore[arg-type]
+        assert keys.ring().policy("4444") == seen
+    keys.set_policy("4444", md5=True)
+    assert keys.ring().policy("4444") == replace(seen, md5=True)
+    keys.set_policy("4444", envelope="require")
+    assert keys.ring().policy("4444") == Policy("require", True, None)
+    keys.saw_envelope("4444")
+    keys.set_policy("4444", envelope="require", md5=False)
+    assert keys.ring().policy("4444").envelope_seen is not None
+    keys.set_policy("4444", envelope="auto")
+    assert keys.ring().policy("4444") == Policy("auto", False, None)
+
+
+def test_no_change_of_a_client_changes_what_else_it_may_do(store: Store) -> None:
+    clients = Clients(store, BOX)
+    clients.add("limited", "Limited", algorithm="hmac-sha256", expires=now_ms() + 10**9, paths=["/v1/job/*"],
+                methods=["POST"], networks=["10.0.0.0/8"], role="viewer")
+    before = clients.all()["limited"]
+    clients.enable("limited", False)
+    assert clients.all()["limited"] == replace(before, enabled=False, signers=ANY)
+    clients.enable("limited", True)
+    clients.rotate("limited", 3600)
+    assert clients.all()["limited"] == replace(before, signers=ANY)
+    clients.remove("limited")
+
+
 # -- nonces ----------------------------------------------------------------------------------------------------------
 
 
@@ -187,6 +230,38 @@ def test_a_nonce_counts_as_often_as_it_may(store: Store, place: str) -> None:
         nonces.use("site c", f"n-{place}", clock.now + 60, 3, "another path")
     with pytest.raises(Unauthenticated):
         nonces.use("site b", f"n-{place}", clock.now + 60)
+
+
+@pytest.mark.parametrize("place", ["memory", "database"])
+def test_a_client_that_uses_up_its_nonces_refuses_nobody_but_itself(
+    store: Store, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "MAX_PER_MINUTE", 5)
+    clock = Clock()
+    nonces: Nonces = MemoryNonces(clock, clock) if place == "memory" else DatabaseNonces(store, clock, clock)
+    for number in range(5):
+        nonces.use("flooder", f"{place} {number}", clock.now + 60, 3)
+    with pytest.raises(Unauthenticated, match="Too many requests at once; try again in a minute") as refused:
+        nonces.use("flooder", f"{place} one more", clock.now + 60, 3)
+    assert refused.value.reason == "too many nonces"
+    nonces.use("flooder", f"{place} 0", clock.now + 60, 3)  # a retry is no new nonce
+    nonces.use("somebody else", f"{place} 0", clock.now + 60)
+    clock.now += 60
+    nonces.use("flooder", f"{place} a minute later", clock.now + 60, 3)
+
+
+@pytest.mark.parametrize("place", ["memory", "database"])
+def test_whoever_sends_a_captured_request_again_uses_up_nothing_of_its_owner(
+    store: Store, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "MAX_PER_MINUTE", 2)
+    clock = Clock()
+    nonces: Nonces = MemoryNonces(clock, clock) if place == "memory" else DatabaseNonces(store, clock, clock)
+    nonces.use("captured", f"{place} 0", clock.now + 60)
+    for _ in range(10):
+        with pytest.raises(Unauthenticated, match="sent before"):
+            nonces.use("captured", f"{place} 0", clock.now + 60)
+    nonces.use("captured", f"{place} 1", clock.now + 60)
 
 
 def test_used_nonces_are_deleted_after_their_time(store: Store) -> None:

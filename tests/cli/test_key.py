@@ -250,7 +250,18 @@ class TestPartner:
         open_rooms(site.conf).keys.saw_envelope("10000")
         seen = run("key", "policy", "10000").partition("envelope seen  ")[2].strip()
         assert date_of(before) <= seen <= date_of(now_ms())
+        assert "envelope seen  never" in run("key", "policy", "10000", "--envelope", "off")
         assert "envelope seen  never" in run("key", "policy", "10000", "--envelope", "auto")
+
+    def test_no_option_that_is_not_given_or_not_new_makes_bare_signatures_count_again(
+        self, run: Run, file: Path, site: Site
+    ) -> None:
+        run("key", "add", "10000", str(file))
+        open_rooms(site.conf).keys.saw_envelope("10000")
+        seen = run("key", "policy", "10000").partition("envelope seen")[2]
+        for options in (["--envelope", "auto"], ["--md5"], ["--no-md5"], ["--envelope", "auto", "--md5"]):
+            assert run("key", "policy", "10000", *options).partition("envelope seen")[2] == seen != "  never\n"
+        assert "md5            yes" in run("key", "policy", "10000", "--envelope", "auto")
 
     def test_a_policy_for_nobody_is_told(self, run: Run, aloud: Run) -> None:
         assert "warning: no key of party 1000 is here." in aloud("key", "policy", "1000")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fate_ext_plugin.audit_search import read
+from fate_ext_plugin.auth.client import WRONG
 from fate_ext_plugin.cli import main
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
@@ -140,7 +141,7 @@ class TestSecret:
 
     def test_a_wrong_one_says_so_and_is_not_shown(self, site: Site) -> None:
         said = self.command(site, FATE_EXT_APP_KEY="looker", FATE_EXT_APP_SECRET="not the right one at all")
-        assert said == "fate-ext: The signature is wrong, or the app key is unknown."
+        assert said == f"fate-ext: {WRONG}"
 
     @pytest.mark.parametrize("url", ["10.0.0.5", "file:///etc/passwd", ""])
     def test_what_is_no_url(self, url: str) -> None:

@@ -1,13 +1,16 @@
 """What an operator sees and does on each page."""
 import json
 import re
+from dataclasses import replace
 
+from fate_ext_plugin.auth.keys import Policy
 from tests.support.api_reader import ApiReader
 from tests.support.browser import CLIENTS, PAGES, Browser, Seen
 from tests.support.builder import MakeSite
 from tests.support.recordings import vectors
 from tests.support.site import Site, wait_until
 from tests.support.slow_source import wait_started
+from tests.support.tables import Tables
 
 
 def test_the_overview_sums_up(site: Site, admin: Browser) -> None:
@@ -113,13 +116,35 @@ def test_our_key_is_there_for_partners_and_theirs_are_taken(admin: Browser) -> N
     page = Seen(admin.submit("policies/10000/change", envelope="require", md5="true"))
     assert "The policy of party 10000 is changed." in page.text
     assert "required" in page.text and "MD5 refused" in page.text
-    # The form leaves the envelope as it is unless one is chosen: `auto`, chosen anew, lets bare signatures in again.
-    assert page.all("select", name="envelope") and "selected" not in page.all("option", value="require")[0]
     revoke = next(form["action"] for form in page.all("form") if "/keys/10000/" in form["action"])
     page = Seen(admin.submit(revoke.partition("/console/")[2].replace("%3A", ":")))
     assert re.search("Key SHA256:[0-9a-f]{64} is revoked.", page.text)
     response = admin.post("keys", party_id="10000", public_key="no key")
     assert response.status_code == 400 and "no key</textarea>" in response.text
+
+
+def test_no_field_of_a_policy_that_is_not_touched_changes_another(site: Site, admin: Browser) -> None:
+    """A captured bare signature would count again if it were forgotten that envelopes were seen."""
+    keys = Tables(site).keys
+    keys.set_policy("10002", md5=True)
+    keys.saw_envelope("10002")
+    before = keys.ring().policy("10002")
+    wait_until(lambda: "envelope-10002" in admin.get("keys").text, what="the server to follow")
+    page = Seen(admin.get("keys"))
+    assert page.all("select", id="md5-10002", name="md5")
+    # Both begin with the choice to leave it as it is, and a browser sends the first where none is marked.
+    assert len(page.all("option", value="")) >= 2
+    assert not [option for option in page.all("option") if "selected" in option]
+
+    def changed(**fields: str) -> Policy:
+        admin.submit("policies/10002/change", **fields)
+        keys._cached.forget()
+        return keys.ring().policy("10002")
+    assert changed(envelope="", md5="") == before
+    assert changed(envelope="auto", md5="") == before, "it is in force already"
+    assert changed(envelope="", md5="false") == replace(before, md5=False)
+    assert changed(envelope="", md5="true") == before
+    assert changed(envelope="off", md5="") == Policy("off", True, None)
 
 
 def test_a_grant_changes_what_explain_says(admin: Browser) -> None:
@@ -141,6 +166,7 @@ def test_a_grant_changes_what_explain_says(admin: Browser) -> None:
     page = Seen(admin.get("grants?party=10007"))
     assert "no-reader" in page.text and "5 uses" in page.text
     assert "0 in all, 0 today" in Seen(admin.get("grants/loans-for-10007")).text
+    assert "Not counted, because this grant has no limit" in Seen(admin.get("grants/lr-for-10007")).text
     for name in ("no-reader", "loans-for-10007", "lr-for-10007"):
         admin.get(f"grants/{name}")
         assert f"Grant {name} is removed." in Seen(admin.submit(f"grants/{name}/remove")).text

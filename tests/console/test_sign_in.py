@@ -1,4 +1,5 @@
 """Who may come in, for how long, and what a browser is told to keep to itself."""
+import json
 import re
 from http.cookies import SimpleCookie
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 
+from fate_ext_plugin.auth.client import WRONG_SIGN_IN
 from fate_ext_plugin.auth.clients import Client
 from fate_ext_plugin.auth.scheme import Signer
 from fate_ext_plugin.auth.throttle import FREE_FAILURES
@@ -47,11 +49,11 @@ def test_a_client_with_a_role_signs_in_with_its_secret(site: Site, app_key: str)
 
 
 @pytest.mark.parametrize(("app_key", "secret", "status", "message"), [
-    (ADMIN, "wrong", 401, "The app key or the secret is wrong."),
-    (ADMIN, "", 401, "The app key or the secret is wrong."),
-    ("nobody", "wrong", 401, "The app key or the secret is wrong."),
-    ("", "", 401, "The app key or the secret is wrong."),
-    ("\x00\ud800é", "é\x00", 401, "The app key or the secret is wrong."),
+    (ADMIN, "wrong", 401, WRONG_SIGN_IN),
+    (ADMIN, "", 401, WRONG_SIGN_IN),
+    ("nobody", "wrong", 401, WRONG_SIGN_IN),
+    ("", "", 401, WRONG_SIGN_IN),
+    ("\x00\ud800é", "é\x00", 401, WRONG_SIGN_IN),
     ("a-program", None, 403, "This needs a client with the role admin or viewer; see `fate-ext client add --role`."),
 ])
 def test_all_others_stay_outside(site: Site, app_key: str, secret: str, status: int, message: str) -> None:
@@ -88,7 +90,7 @@ def test_guessing_is_slowed_down(site: Site) -> None:
     assert any(re.search(r"Too many failed attempts; try again in \d+ s\.", text) for text in says)
     other = Browser(site)
     other.get("sign-in")
-    assert "wrong." in Seen(other.post("sign-in", app_key="guessed", secret="wrong")).text, "from elsewhere"
+    assert WRONG_SIGN_IN in Seen(other.post("sign-in", app_key="guessed", secret="wrong")).text, "from elsewhere"
 
 
 def test_strangers_networks_see_nothing(site: Site) -> None:
@@ -97,6 +99,38 @@ def test_strangers_networks_see_nothing(site: Site) -> None:
         assert response.status_code == 403
         assert Seen(response).text == "403 · fate_ext_plugin 403 Forbidden."
     audited(site, "forbidden network")
+
+
+def test_no_door_lets_a_stranger_push_out_refusals_of_those_who_are_known(site: Site) -> None:
+    """What anybody can have refused, without proving who it is, goes to a log of its own."""
+    folder = site.data_dir / "audit"
+    known, strangers = folder / "refused.jsonl", folder / "strangers.jsonl"
+    assert Browser(site).sign_in(VIEWER).post("clients/of-this-test/remove").status_code == 403
+    wait_until(lambda: known.exists() and "of-this-test" in known.read_text(), what="a refusal of somebody known")
+    before = known.read_bytes()
+    headers = {"X-Forwarded-For": "8.8.8.8"}
+    for path in ("/v1/ext/console/sign-in", "/v1/ext/admin/jobs"):
+        assert requests.get(f"{site.address}{path}", headers=headers, timeout=60).status_code == 403
+    assert requests.get(f"{site.address}/v1/ext/admin/jobs", timeout=60).status_code == 401
+    assert requests.delete(f"{site.address}/v1/ext/admin/jobs/x", timeout=60).status_code == 401
+    stranger = Browser(site)
+    stranger.get("sign-in")
+    assert stranger.post("sign-in", app_key=VIEWER, secret="guessed").status_code == 401
+    assert stranger.post("sign-in", form_token="forged").status_code == 403
+    for service, body in (
+        ("client_authentication", {"full_path": "/v1/job/submit", "headers": {}}),
+        ("site_authentication", {"src_party_id": "77", "site_signature": "AAAA", "body": {}}),
+    ):
+        assert requests.post(site.url(service), json=body, timeout=60).json()["code"] == 109
+    expected = {
+        ("GET /v1/ext/console/sign-in", "forbidden network"), ("GET /v1/ext/admin/jobs", "forbidden network"),
+        ("GET /v1/ext/admin/jobs", "not signed"), ("DELETE /v1/ext/admin/jobs/x", "method not signed"),
+        ("POST /v1/ext/console/sign-in", "wrong secret"), ("POST /v1/ext/console/sign-in", "no form of ours"),
+        ("/v1/job/submit", "not signed"), (None, "unknown party")}
+    wait_until(lambda: expected <= {
+        (entry["what"], entry["reason"]) for entry in map(json.loads, strangers.read_text().splitlines())
+    }, what="the refusals of strangers")
+    assert known.read_bytes() == before
 
 
 def test_a_client_bound_to_a_network_signs_in_from_there_only(site: Site, admin: Browser) -> None:

@@ -21,9 +21,12 @@ class Trail:
 
     def __init__(self) -> None:
         self.entries: List[Any] = []
+        #: whether the caller of the last one had proven who it is
+        self.known = False
 
-    def write(self, *entry: Any) -> None:
+    def write(self, *entry: Any, known: bool = False) -> None:
         self.entries.append(entry)
+        self.known = known
 
     @property
     def reason(self) -> str:
