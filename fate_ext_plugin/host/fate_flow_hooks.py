@@ -16,7 +16,9 @@ from fate_ext_plugin.host.fate_flow_v1 import (
     read_settings,
     server_logger,
 )
+from fate_ext_plugin.host.own_workers import keep_operation_to_own_workers
 from fate_ext_plugin.host.scheduling import refuse_changed_jobs
+from fate_ext_plugin.host.switches import refuse_without_hooks, require_hooks
 
 RETRY_SECONDS = 5.0
 
@@ -93,13 +95,15 @@ def require_guarded_partners() -> None:
 
 
 #: what must be usable for the hooks that FATE Flow has registered; each raises where it is not
-in_use: List[Callable[[], Any]] = [require_guarded_partners]
+in_use: List[Callable[[], Any]] = [require_guarded_partners, require_hooks]
 
 
 def close_side_entrances() -> None:
-    """Close what FATE Flow leaves open beside its authentication. Where gRPC stays open, the log says so, and
-    :data:`authentication` refuses everything."""
+    """Close what FATE Flow leaves open: checks that no hook is registered for, and ways beside its checks. Where gRPC
+    stays open, the log says so, and :data:`authentication` refuses everything."""
+    refuse_without_hooks(lambda problem: server_logger().error("fate_ext_plugin: %s", problem))
     check_scheduling_requests()
+    keep_operation_to_own_workers()
     try:
         require_guarded_partners()
     except Exception as error:
