@@ -10,6 +10,7 @@ from fate_ext_plugin import unique_keys
 from fate_ext_plugin.cli.hooks import (
     AUTHENTICATION,
     BUILT_IN,
+    HOOKS,
     MOUNT,
     OURS,
     OVER_HTTP,
@@ -34,7 +35,6 @@ from fate_ext_plugin.cli.yaml_edit import (
 from fate_ext_plugin.errors import ExtError, InvalidSettings
 from fate_ext_plugin.settings import SECTION, ServiceConf
 
-HOOKS = "hook_module"
 # Relative: it starts at the folder FATE is deployed in.
 DATA_DIR = "fate_ext"
 # An example only: a view of files that are not there would be registered, and fail the jobs that use it.

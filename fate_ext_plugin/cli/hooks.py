@@ -10,6 +10,8 @@ from fate_ext_plugin.settings import ServiceConf
 CLIENT, SITE, PERMISSION = KINDS = "client_authentication", "site_authentication", "permission"
 MOUNT = "fate_ext_plugin.mount"
 AUTHENTICATION = CLIENT, SITE
+#: the section of service_conf.yaml
+HOOKS = "hook_module"
 OURS = {kind: f"fate_ext_plugin.hook.{kind}" for kind in KINDS}
 #: FATE Flow's own, which work in its process
 BUILT_IN = {kind: f"fate_flow.hook.flow.{kind}" for kind in KINDS}
@@ -26,10 +28,10 @@ def hook_lines(conf: ServiceConf) -> Dict[str, str]:
 
     :raises InvalidSettings: FATE Flow can't start with what is there.
     """
-    found: Any = conf.get("hook_module")
+    found: Any = conf.get(HOOKS)
     lines = {} if found is None else found
     if not isinstance(lines, Mapping) or not all(isinstance(value, (str, type(None))) for value in lines.values()):
-        raise InvalidSettings(f"{conf.file_of('hook_module')}: hook_module must hold lines such as `name: module`.")
+        raise InvalidSettings(f"{conf.file_of(HOOKS)}: hook_module must hold lines such as `name: module`.")
     return {str(name): value or "" for name, value in lines.items()}
 
 
