@@ -13,6 +13,7 @@ from fate_ext_plugin.cli.hooks import (
     CLIENT,
     KIND_OF,
     KINDS,
+    KNOWN,
     MOUNT,
     OURS,
     OVER_HTTP,
@@ -24,6 +25,7 @@ from fate_ext_plugin.cli.hooks import (
     split,
     switch,
     switched_on,
+    unknown,
 )
 from fate_ext_plugin.registration import services_of
 from fate_ext_plugin.settings import ServiceConf, Settings
@@ -32,7 +34,6 @@ from fate_ext_plugin.settings import ServiceConf, Settings
 FIRST, UNKNOWN = (1, 9), (1, 12)
 # What FATE Flow's own hooks over HTTP ask for.
 SERVICES = {CLIENT: [CLIENT], SITE: [SITE, "signature"], PERMISSION: [PERMISSION]}
-KNOWN = ("fate_flow.", "fate_ext_plugin.")
 
 
 def hook_tests(settings: Settings, conf: ServiceConf, base: Path) -> Tests:
@@ -70,7 +71,7 @@ def hook(kind: str, settings: Settings, conf: ServiceConf, base: Path) -> str:
     wrong = found.problems if on else found.doubts
     named = [module for module in modules(hook_lines(conf)) if module not in KIND_OF or installed(module, base)]
     asked = of_kind(named, kind)
-    strangers = [module for module in named if not module.strip().startswith(KNOWN)]
+    strangers = unknown(named)
     if isinstance(switch(conf, kind), str):
         found.doubts.append(f"Its switch says {switch(conf, kind)!r}, a text, which counts as on; write true or false.")
     without = "the plugin refuses everything" if ours_loaded(conf, base) else "FATE Flow lets everyone in"

@@ -19,6 +19,7 @@ BUILT_IN = {kind: f"fate_flow.hook.flow.{kind}" for kind in KINDS}
 OVER_HTTP = {kind: f"fate_flow.hook.api.{kind}" for kind in KINDS}
 SWITCHES = {CLIENT: ("authentication", "client", "switch"), SITE: ("authentication", "site", "switch"),
             PERMISSION: ("permission", "switch")}
+KNOWN = ("fate_flow.", "fate_ext_plugin.")
 #: which kind of hook a module registers, as far as it is known
 KIND_OF = {MOUNT: "", **{module: kind for known in (OURS, BUILT_IN, OVER_HTTP) for kind, module in known.items()}}
 
@@ -48,6 +49,11 @@ def modules(lines: Mapping[str, str]) -> List[str]:
 def of_kind(found: List[str], kind: str) -> List[str]:
     """Those that are known to register a hook of this kind, in order."""
     return [module for module in found if KIND_OF.get(module) == kind]
+
+
+def unknown(found: List[str]) -> List[str]:
+    """Those that may register a hook of any kind: neither ours nor FATE Flow's."""
+    return [module for module in found if not module.strip().startswith(KNOWN)]
 
 
 def switched_on(conf: ServiceConf, kind: str) -> bool:
