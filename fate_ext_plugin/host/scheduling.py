@@ -3,7 +3,7 @@ import sys
 from typing import Any
 
 from fate_ext_plugin.harmless import harmless
-from fate_ext_plugin.host.fate_flow_v1 import server_logger
+from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1, server_logger
 from fate_ext_plugin.host.own_workers import says_it_is_this_site
 from fate_ext_plugin.permission.scheduling import PREFIXES, objection
 
@@ -39,7 +39,4 @@ def _refuse_changed_job() -> Any:
 
 
 def _inheritance(path: Any) -> Any:
-    from fate_flow.operation.job_saver import JobSaver
-
-    jobs = JobSaver.query_job(job_id=path["job_id"], role=path["role"], party_id=path["party_id"])
-    return jobs[0].f_inheritance_info if jobs else None
+    return FateFlowV1().inheritance_info(path["job_id"], path["role"], path["party_id"])

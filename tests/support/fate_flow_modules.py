@@ -7,7 +7,8 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import pytest
 
-from fate_ext_plugin.host import fate_flow_hooks
+from fate_ext_plugin.host import fate_flow_hooks, fate_flow_v1
+from fate_ext_plugin.host.fate_flow_hooks import Once
 
 #: what stands in service_conf.yaml, as FATE Flow's settings name it
 SETTINGS: Dict[str, Any] = {
@@ -70,6 +71,25 @@ class HookManager:
             answer = hook(parm)
             if answer.code: return answer
         return PermissionReturn()
+""",
+    "fate_arch.common.conf_utils": """
+def get_base_config(key): return SECTIONS.get(key)
+""",
+    "fate_arch.common.file_utils": """
+def get_project_base_directory(): return SECTIONS["base"]
+""",
+    "fate_flow.db.db_models": """
+from peewee import BigAutoField, CharField, Model
+from playhouse.pool import PooledMySQLDatabase
+from fate_flow.settings import DATABASE
+DB = None
+if DATABASE:
+    options = dict(DATABASE)
+    DB = PooledMySQLDatabase(options.pop("name"), **options)
+class SiteKeyInfo(Model):
+    f_party_id, f_key_name, f_key = CharField(), CharField(), CharField()
+    class Meta:
+        database, table_name = DB, "t_site_key_info"
 """,
     "fate_flow.db.key_manager": """
 class RsaKeyManager:
@@ -151,18 +171,23 @@ Install = Callable[..., Dict[str, Any]]
 
 def install_into(
     monkeypatch: pytest.MonkeyPatch, changes: Mapping[str, Tuple[str, str]],
-    settings: Optional[Mapping[str, Any]] = None,
+    settings: Optional[Mapping[str, Any]] = None, sections: Optional[Mapping[str, Any]] = None,
 ) -> Dict[str, Any]:
     """Make the stand-ins what ``import fate_flow`` finds, and forget which of our modules were imported beside them.
 
     :param changes: by the last part of a module's name: a text in its source, and what stands there instead.
     :param settings: those of :data:`SETTINGS` that differ.
+    :param sections: of service_conf.yaml, and as ``base`` the folder that relative paths start at.
     """
     for name in [name for name in sys.modules if name.startswith(("fate_ext_plugin.hook.", "fate_ext_plugin.mount"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(fate_flow_hooks, "in_use", list(fate_flow_hooks.in_use))
+    for name in ("settings", "authentication", "signer", "permission"):
+        monkeypatch.setattr(fate_flow_hooks, name, Once(getattr(fate_flow_hooks, name)._open))
+    fate_flow_v1._database.cache_clear()
     modules: Dict[str, Any] = {}
-    packages = ("fate_flow", "fate_flow.utils", "fate_flow.db", "fate_flow.hook.common")
+    packages = ("fate_arch", "fate_arch.common", "fate_flow", "fate_flow.utils", "fate_flow.db",
+                "fate_flow.hook.common")
     for name in (*packages, *RELEASED):
         modules[name] = module = ModuleType(name)
         module.__path__ = []  # type: ignore[attr-defined]
@@ -174,6 +199,7 @@ def install_into(
             source = source.replace(old, new)
         if name == "fate_flow.settings":
             vars(modules[name]).update({**SETTINGS, **(settings or {})})
+        vars(modules[name])["SECTIONS"] = sections or {}
         exec(source, vars(modules[name]))
     for name in modules:
         parent, _, last = name.rpartition(".")
