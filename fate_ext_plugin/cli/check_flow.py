@@ -101,8 +101,9 @@ def _as_told(value: Any) -> Any:
 
 
 def restart(stale: List[str], untested: List[str]) -> str:
-    raise Doubtful(f"FATE Flow was started before {', '.join(stale)} of service_conf.yaml became what is there now; "
-                   f"restart it, then check again. Not looked at before: {', '.join(untested)}.")
+    """What is left to look at after a restart."""
+    raise Doubtful(f"A restart is pending: service_conf.yaml has changed since FATE Flow started ({', '.join(stale)}). "
+                   f"Restart FATE Flow and check again. Skipped until then: {', '.join(untested)}.")
 
 
 def address(conf: ServiceConf) -> str:

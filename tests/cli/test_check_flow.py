@@ -483,9 +483,8 @@ def test_before_the_restart_a_restart_is_pending_and_that_is_all(fate: Fate, flo
     status, said = fate.check()
     assert status == 0
     assert not_ok(said) == [
-        "restart: WARNING: FATE Flow was started before hook_module, authentication, permission, "
-        "fate_ext_plugin of service_conf.yaml became what is there now; restart it, then check again. Not looked at "
-        "before: mounted, ready, service upload, service query, service download, unsigned sites."]
+        "restart: WARNING: A restart is pending: service_conf.yaml has changed since FATE Flow started (hook_module, "
+        "authentication, permission, fate_ext_plugin). Restart FATE Flow and check again. Skipped until then: mounted, ready, service upload, service query, service download, unsigned sites."]
 
 
 def test_after_the_restart_no_problem_hides_behind_it(fate: Fate, flow: FakeFlow) -> None:
@@ -506,7 +505,7 @@ def test_before_the_restart_other_problems_stay_problems(fate: Fate, flow: FakeF
     fate.section["max_ids"] = 5
     status, said = fate.check()
     assert status == 1
-    assert said["restart"].startswith("WARNING: FATE Flow was started before fate_ext_plugin of service_conf.yaml")
+    assert "since FATE Flow started (fate_ext_plugin). Restart" in said["restart"]
     assert said["unsigned clients"].startswith("PROBLEM: They are let in")
     assert "mounted" not in said
 
