@@ -484,7 +484,8 @@ def test_before_the_restart_a_restart_is_pending_and_that_is_all(fate: Fate, flo
     assert status == 0
     assert not_ok(said) == [
         "restart: WARNING: A restart is pending: service_conf.yaml has changed since FATE Flow started (hook_module, "
-        "authentication, permission, fate_ext_plugin). Restart FATE Flow and check again. Skipped until then: mounted, ready, service upload, service query, service download, unsigned sites."]
+        "authentication, permission, fate_ext_plugin). Restart FATE Flow and check again. Skipped until then: "
+        "mounted, ready, service upload, service query, service download, unsigned sites."]
 
 
 def test_after_the_restart_no_problem_hides_behind_it(fate: Fate, flow: FakeFlow) -> None:
