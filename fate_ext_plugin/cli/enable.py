@@ -193,7 +193,7 @@ class Draft:
         def edit(text: str) -> str:
             if HOOKS not in self._conf:
                 text = with_section(text, MADE)
-            for name in changed.keys() - set(added):
+            for name in [name for name in changed if name in old]:
                 if name not in copies(text) and _is_lost(old[name], target[name]):
                     text = with_copy(text, HOOKS, name)
                 text = with_value(text, HOOKS, name, target[name])
@@ -212,7 +212,7 @@ class Draft:
         """
         old, text = hook_lines(self._conf), self._text(self._conf.file_of(HOOKS).resolve())
         kept = copies(text)
-        former = {name: value or "" for line in kept.values() for name, value in unique_keys.load(line).items()}
+        former = {name: str(value or "") for line in kept.values() for name, value in unique_keys.load(line).items()}
         target = without_our_hooks(old, former, switched_on)
         changed = {name: line for name, line in target.items() if line != old.get(name)}
         restored = [name for name in kept if name in changed and changed[name] == former[name]]
@@ -226,7 +226,7 @@ class Draft:
                     text = without_entry(text, HOOKS, name)
                 elif name in changed and name not in restored:
                     text = with_value(text, HOOKS, name, target[name])
-            for name in target.keys() - old.keys():
+            for name in [name for name in target if name not in old]:
                 text = with_entry(text, HOOKS, f"{name}: {target[name]}")
             return without_section(text, HOOKS) if made_by_us else text
 
@@ -302,8 +302,8 @@ class Draft:
             click.echo(f"Changed {change.file}; as it was: {backup}")
         return True
 
-
     def _bytes(self, file: Path) -> bytes:
+        """What is to be written to a file: with the line ends that it has now."""
         text = self._new[file]
         return (text.replace("\n", CRLF) if _ends_in_crlf(self._old[file].decode("utf-8")) else text).encode("utf-8")
 

@@ -99,15 +99,20 @@ in_use: List[Callable[[], Any]] = [require_guarded_partners, require_hooks]
 
 
 def close_side_entrances() -> None:
-    """Close what FATE Flow leaves open: checks that no hook is registered for, and ways beside its checks. Where gRPC
-    stays open, the log says so, and :data:`authentication` refuses everything."""
+    """Close what FATE Flow leaves open: checks that no hook is registered for, and ways beside its checks.
+
+    Never raises: where one can't be closed, the log says so, and the others are closed all the same. Where gRPC stays
+    open, :data:`authentication` refuses everything."""
+    for close in (_refuse_without_hooks, check_scheduling_requests, keep_operation_to_own_workers,
+                  require_guarded_partners):
+        try:
+            close()
+        except Exception as error:
+            server_logger().error("fate_ext_plugin: %s", error)
+
+
+def _refuse_without_hooks() -> None:
     refuse_without_hooks(lambda problem: server_logger().error("fate_ext_plugin: %s", problem))
-    check_scheduling_requests()
-    keep_operation_to_own_workers()
-    try:
-        require_guarded_partners()
-    except Exception as error:
-        server_logger().error("fate_ext_plugin: %s", error)
 
 
 def register_client_authentication() -> Callable[[], Any]:

@@ -446,11 +446,14 @@ def test_a_change_by_somebody_else_meanwhile_is_not_lost(fate: Fate, monkeypatch
 
 # -- any file --------------------------------------------------------------------------------------------------------
 
+HOOK_NAMES = st.sampled_from(["client_authentication", "permission"])
 NAMES = st.text("abcdefgh", min_size=1, max_size=5)
 NOISE = st.sampled_from(["", "# a comment", "    # an indented one", "#key: 1", "# 中文", "   "])
 BLOCK = "|\n      block\n\n      text"
 VALUES = st.sampled_from(["1", "text", "'a: b'", '"#"', "", "[1, 2]", "{x: 1}", BLOCK, "~", "ö"])
-MODULES = st.sampled_from(["my.hooks", "my.hooks;my.more", "'my.hooks'", '"my.hooks"', "a.b   # why", ""])
+MODULES = st.sampled_from([
+    f"{STOCK}permission", f"'{STOCK}permission;my.check'   # why", "my.hooks", "my.hooks;my.more", "'my.hooks'",
+    '"my.hooks"', "a.b   # why", ""])
 
 
 @pytest.fixture
@@ -468,7 +471,7 @@ def files(draw: Callable[..., Any]) -> str:
     if draw(st.booleans()):
         sections.insert(draw(st.integers(0, len(sections))), "hook_module")
     for section in sections:
-        names = draw(st.lists(NAMES | st.just("client_authentication"), unique=True, max_size=3))
+        names = draw(st.lists(NAMES | HOOK_NAMES, unique=True, max_size=3))
         lines += [draw(NOISE), f"{section}:"]
         for name in names:
             value = draw(MODULES if section == "hook_module" else VALUES)
@@ -500,5 +503,22 @@ def test_any_file_keeps_its_lines_and_says_what_was_meant(fate: Fate, text: str,
     kept = [line for line in text.splitlines() if "_authentication:" not in line or not authentication]
     assert all(line in lines for line in kept)
 
+    fate.disable("--purge")
+    assert fate.text == text
+
+
+@pytest.mark.usefixtures("no_fsync")
+@examples(40)
+@given(text=files(), times=st.lists(st.sampled_from(OPTIONS), min_size=1, max_size=3), crlf=st.booleans())
+@example(text=SHIPPED, times=[("--permission",)], crlf=True)
+def test_no_byte_of_any_file_is_lost_however_often_it_is_enabled(
+    fate: Fate, text: str, times: List[Tuple[str, ...]], crlf: bool
+) -> None:
+    for name in fate.files():
+        (fate.conf.parent / name).unlink()
+    text = text.replace("\n", "\r\n") if crlf else text
+    fate.write(text)
+    for options in times:
+        fate.enable(*options)
     fate.disable("--purge")
     assert fate.text == text

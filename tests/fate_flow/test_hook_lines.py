@@ -9,6 +9,8 @@ import requests
 
 from tests.fate_flow.features import section_of
 from tests.fate_flow.flow import GUEST, Flow, MakeFlow
+from tests.fate_flow.permission import CONF as PERMISSION_CONF
+from tests.fate_flow.permission import needs_mysql, refusal
 from tests.fate_flow.switches import CONF, HOOKS, KEYS, UNAUTHENTICATED, retcode
 
 CLIENT, SITE = HOOKS["client_authentication"], HOOKS["site_authentication"]
@@ -89,3 +91,11 @@ def test_an_empty_app_key_is_named_at_the_start_and_by_check(make_flow: MakeFlow
     assert re.search(r"^PROBLEM hook client_authentication: .*authentication\.client\.http_app_key is empty", said,
                      re.MULTILINE), said
     assert "refuses the http_app_key" not in said
+
+
+@needs_mysql
+def test_a_permission_switch_with_a_misspelt_line_permits_no_job(make_flow: MakeFlow, features: Path) -> None:
+    misspelt = "fate_ext_plugin.hook.permision"
+    flow = make_flow(section_of(features), conf={**PERMISSION_CONF, "hook_module": {"permission": misspelt}})
+    assert (f"permission.switch is on in service_conf.yaml, but no hook is registered for it, so everything that it "
+            f"checks is refused. The line `permission: {misspelt}` of hook_module names") in refusal(flow)
