@@ -2,34 +2,43 @@
 mounted. All kinds of lines are tried in tests/host/test_switches.py."""
 import re
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Callable, Dict, Iterator, List, Mapping
 
 import pytest
 import requests
 
 from tests.fate_flow.features import section_of
-from tests.fate_flow.flow import GUEST, Flow, MakeFlow
+from tests.fate_flow.flow import GUEST, Flow, Installation, MakeFlow
 from tests.fate_flow.permission import CONF as PERMISSION_CONF
 from tests.fate_flow.permission import needs_mysql, refusal
 from tests.fate_flow.switches import CONF, HOOKS, KEYS, UNAUTHENTICATED, retcode
 
 CLIENT, SITE = HOOKS["client_authentication"], HOOKS["site_authentication"]
 MISSPELT = "fate_ext_plugin.hook.client_authentification"
-# FATE's own hook, under the name under which another vendor's may come.
-FATE_S_OWN = {"client_authentication": "", "site_authentication": "", "theirs":
-              "fate_flow.hook.flow.client_authentication;fate_flow.hook.flow.site_authentication"}
+# FATE's own hooks, under a name under which another vendor's may come.
+FATE_S_OWN = {"theirs": "fate_flow.hook.flow.client_authentication;fate_flow.hook.flow.site_authentication"}
+Run = Callable[..., Flow]
 
 
-def run(make_flow: MakeFlow, features: Path, hooks: Dict[str, str], **changes: Any) -> Flow:
-    """A server with both authentication switches on and these lines of ``hook_module`` beside the mount's."""
-    flow = make_flow(section_of(features, authentication={}), start=False, conf=CONF)
-    content = flow.read_conf()
-    lines = {name: line for name, line in hooks.items() if line}
-    content["hook_module"] = {"extension": "fate_ext_plugin.mount", **lines}
-    content.update(changes)
-    flow.write_conf(content)
-    flow.keys = KEYS
-    return flow.start()
+@pytest.fixture
+def run(make_flow: MakeFlow, features: Path, installation: Installation) -> Iterator[Run]:
+    """Each server has a master key of its own, so on MySQL none may find another's keys."""
+    flows: List[Flow] = []
+    installation.forget_ours()
+
+    def run(hooks: Mapping[str, str], conf: Mapping[str, Any] = CONF, **changes: Any) -> Flow:
+        """:param hooks: the lines of ``hook_module`` beside the mount's.
+        :param conf: the switches; both of authentication, unless told otherwise.
+        :param changes: to what stands in service_conf.yaml then."""
+        flow = make_flow(section_of(features, authentication={}), start=False, conf=conf)
+        flow.write_conf({**flow.read_conf(), "hook_module": {"extension": "fate_ext_plugin.mount", **hooks}, **changes})
+        flow.keys = KEYS
+        flows.append(flow)
+        return flow.start()
+
+    yield run
+    for flow in flows:
+        flow.stop()
 
 
 def scheduling(flow: Flow, headers: Any = None) -> Any:
@@ -41,8 +50,8 @@ def unsigned(flow: Flow) -> Any:
     return retcode(requests.post(f"{flow.url}/v1/job/query", json={"job_id": "1"}, timeout=30))
 
 
-def test_a_misspelt_client_line_lets_nobody_in_and_is_named(make_flow: MakeFlow, features: Path) -> None:
-    flow = run(make_flow, features, {"client_authentication": MISSPELT, "site_authentication": SITE})
+def test_a_misspelt_client_line_lets_nobody_in_and_is_named(run: Run) -> None:
+    flow = run({"client_authentication": MISSPELT, "site_authentication": SITE})
     assert unsigned(flow) == UNAUTHENTICATED
     assert flow.post("/job/query", {"job_id": "1"}).json()["retcode"] == UNAUTHENTICATED
     assert scheduling(flow) == UNAUTHENTICATED
@@ -59,10 +68,8 @@ def test_a_misspelt_client_line_lets_nobody_in_and_is_named(make_flow: MakeFlow,
 
 
 @pytest.mark.parametrize("hooks", [{}, {"client_authentication": CLIENT}, {"site_authentication": SITE}], ids=str)
-def test_mounted_with_both_switches_on_a_missing_line_lets_nobody_in(
-    make_flow: MakeFlow, features: Path, hooks: Dict[str, str]
-) -> None:
-    flow = run(make_flow, features, hooks)
+def test_mounted_with_both_switches_on_a_missing_line_lets_nobody_in(run: Run, hooks: Dict[str, str]) -> None:
+    flow = run(hooks)
     assert unsigned(flow) == UNAUTHENTICATED
     for headers in ({}, {"SRC-PARTY-ID": str(GUEST)}, {"SRC-PARTY-ID": str(GUEST), "SITE-SIGNATURE": "x"}):
         assert scheduling(flow, headers) == UNAUTHENTICATED
@@ -70,8 +77,8 @@ def test_mounted_with_both_switches_on_a_missing_line_lets_nobody_in(
     assert signed == (0 if "client_authentication" in hooks else UNAUTHENTICATED)
 
 
-def test_hooks_of_others_that_register_are_asked_beside_ours_mounted(make_flow: MakeFlow, features: Path) -> None:
-    flow = run(make_flow, features, FATE_S_OWN)
+def test_hooks_of_others_that_register_are_asked_beside_ours_mounted(run: Run) -> None:
+    flow = run(FATE_S_OWN)
     assert flow.post("/job/query", {"job_id": "1"}).json()["retcode"] == 0
     assert unsigned(flow) == UNAUTHENTICATED
     # FATE Flow signs what it sends itself, so the job's requests pass the site's hook.
@@ -81,10 +88,10 @@ def test_hooks_of_others_that_register_are_asked_beside_ours_mounted(make_flow: 
     assert "no hook is registered" not in flow.log()
 
 
-def test_an_empty_app_key_is_named_at_the_start_and_by_check(make_flow: MakeFlow, features: Path) -> None:
+def test_an_empty_app_key_is_named_at_the_start_and_by_check(run: Run) -> None:
     authentication = {"client": {"switch": True, "http_app_key": None, "http_secret_key": KEYS[1]},
                       "site": {"switch": False}}
-    flow = run(make_flow, features, {"client_authentication": CLIENT}, authentication=authentication)
+    flow = run({"client_authentication": CLIENT}, authentication=authentication)
     assert "authentication.client.http_app_key is empty in service_conf.yaml" in flow.log()
     status, said = flow.command("check", "--conf", str(flow.conf))
     assert status == 1
@@ -94,8 +101,8 @@ def test_an_empty_app_key_is_named_at_the_start_and_by_check(make_flow: MakeFlow
 
 
 @needs_mysql
-def test_a_permission_switch_with_a_misspelt_line_permits_no_job(make_flow: MakeFlow, features: Path) -> None:
+def test_a_permission_switch_with_a_misspelt_line_permits_no_job(run: Run) -> None:
     misspelt = "fate_ext_plugin.hook.permision"
-    flow = make_flow(section_of(features), conf={**PERMISSION_CONF, "hook_module": {"permission": misspelt}})
+    flow = run({"permission": misspelt}, PERMISSION_CONF)
     assert (f"permission.switch is on in service_conf.yaml, but no hook is registered for it, so everything that it "
             f"checks is refused. The line `permission: {misspelt}` of hook_module names") in refusal(flow)
