@@ -49,7 +49,7 @@ class InvalidIdFile(ExtError):
 class EmptyUpload(ExtError):
     """No ID arrived.
 
-    Cure: the ID table is empty, or FATE Flow is older than 1.11.1: upgrade it
+    Cure: the ID table is empty, or FATE Flow is older than 1.11.1 (with `verify_job: false`): upgrade it
     Seen: upload
     """
 
@@ -79,7 +79,7 @@ class InvalidSign(ExtError):
 class FateJobNotRunning(ExtError):
     """``job_id`` names no running job of this FATE Flow.
 
-    Cure: run it from a FATE job, or set `verify_job: false`
+    Cure: run it from a FATE job, or set `verify_job: false`. FATE Flow before 1.11.1 sends no `job_id`: upgrade it
     Seen: upload
     """
 

@@ -1,19 +1,20 @@
 """What ``fate-ext check`` asks a running FATE Flow. Nothing of it changes anything there."""
+import json
 import re
 from functools import partial
-from typing import Iterator, Optional, Tuple
+from typing import Any, FrozenSet, Iterator, List, Optional, Tuple
 from urllib.parse import parse_qs, urlsplit
 
 from fate_ext_plugin.apps import PREFIX
 from fate_ext_plugin.cli.findings import Doubtful, Findings, Test
 from fate_ext_plugin.cli.flow import Answer, Flow, Refused, Unreachable, exchange
-from fate_ext_plugin.cli.hooks import CLIENT, MOUNT, OURS, SITE, hook_lines, modules, of_kind, switched_on
+from fate_ext_plugin.cli.hooks import CLIENT, HOOKS, MOUNT, OURS, SITE, hook_lines, modules, of_kind, switched_on
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Forbidden, InvalidSettings, MethodNotAllowed, NoSuchPath
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.fence import TOKEN_ARGUMENT, Fence
 from fate_ext_plugin.harmless import harmless
 from fate_ext_plugin.registration import services_of
-from fate_ext_plugin.settings import ServiceConf, Settings, fate_base
+from fate_ext_plugin.settings import SECTION, ServiceConf, Settings, fate_base
 
 # In all versions, and among those that site authentication does not ask about; /v1/version/get is not.
 VERSION = "/v1/server/version/get"
@@ -21,6 +22,10 @@ VERSION = "/v1/server/version/get"
 SCHEDULING = "/v1/initiator/fate-ext-check"
 # contract section 2: before, it uploads 0 bytes
 API_READER_WORKS = (1, 11, 1)
+# What FATE Flow reads at its start only, of that which is looked at here.
+READ_AT_START = (HOOKS, "authentication", "permission", SECTION)
+# What FATE Flow keeps of a server in its registry.
+SERVER_KEYS = {"host", "port", "protocol"}
 MAX_SECONDS_OFF = 30.0
 # Werkzeug since 2.3, and nginx, drop headers with an underscore, such as FATE's own client's APP_KEY.
 DROPS_UNDERSCORES = re.compile(r"nginx|Werkzeug/(?:2\.(?:[3-9]|\d\d)|[3-9]|\d\d)", re.IGNORECASE)
@@ -39,21 +44,66 @@ def flow_tests(settings: Settings, conf: ServiceConf, named: Optional[str]) -> I
     except Unreachable as error:
         yield "FATE Flow", partial(not_running, error, named)
         return
-    yield "FATE Flow", partial(version, settings, answer)
+    yield "FATE Flow", partial(version, settings, answer, conf if base else None)
     yield "clock", partial(clock, answer)
+    stale = not_read_yet(flow, conf) if base else []
+    tests = list(mounted_tests(settings, conf, flow, answer, base is not None))
+    yield from ((name, test) for name, test, parts in tests if not parts.intersection(stale))
+    if stale:
+        yield "restart", partial(restart, stale, [name for name, _, parts in tests if parts.intersection(stale)])
+
+
+def mounted_tests(
+    settings: Settings, conf: ServiceConf, flow: Flow, answer: Answer, base: bool
+) -> Iterator[Tuple[str, Test, FrozenSet[str]]]:
+    """Each test by name, and the parts of service_conf.yaml whose effect it looks at.
+
+    :param answer: FATE Flow's to a signed request.
+    :param base: whether ``conf`` is that of a FATE Flow.
+    """
     lines = hook_lines(conf) if base else {}
     if base:
-        yield "mounted", partial(mounted, flow, MOUNT in modules(lines))
+        yield "mounted", partial(mounted, flow, MOUNT in modules(lines)), frozenset({HOOKS, SECTION})
         if MOUNT in modules(lines):
-            yield "ready", partial(ready, flow)
+            yield "ready", partial(ready, flow), frozenset(READ_AT_START)
     if answer.retcode != AUTHENTICATION_ERROR and (not base or MOUNT in modules(lines)):
         for name in services_of(settings):
-            yield f"service {name}", partial(service, settings, flow, name)
+            yield f"service {name}", partial(service, settings, flow, name), frozenset({HOOKS, SECTION})
     if base and switched_on(conf, CLIENT):
         first = of_kind(modules(lines), CLIENT)[:1]
-        yield "unsigned clients", partial(unsigned_clients, flow, first == [OURS[CLIENT]])
+        yield ("unsigned clients", partial(unsigned_clients, flow, first == [OURS[CLIENT]]),
+               frozenset({HOOKS, "authentication"}))
     if base and switched_on(conf, SITE):
-        yield "unsigned sites", partial(unsigned_sites, flow)
+        yield "unsigned sites", partial(unsigned_sites, flow), frozenset({HOOKS, "authentication"})
+
+
+def not_read_yet(flow: Flow, conf: ServiceConf) -> List[str]:
+    """The parts of service_conf.yaml that a running FATE Flow has read in another form: it was not restarted since.
+
+    FATE Flow tells what it has read to whoever it lets in; where it does not, nothing is known and none is returned.
+    """
+    stale = []
+    for name in READ_AT_START:
+        try:
+            read = flow.post(f"/v1/server/{name}/get", {}).data()
+        except (Refused, Unreachable):
+            return []
+        if isinstance(read, dict) and read.keys() == SERVER_KEYS:
+            continue  # a server of the registry has the same name, and hides it
+        if _as_told(conf.get(name)) != (read or None):
+            stale.append(name)
+    return stale
+
+
+def _as_told(value: Any) -> Any:
+    """``value`` of service_conf.yaml as FATE Flow's JSON shows it: mappings that hold something, and nothing else."""
+    return json.loads(json.dumps(value, default=str)) if isinstance(value, dict) and value else None
+
+
+def restart(stale: List[str], untested: List[str]) -> str:
+    """What is left to look at after a restart."""
+    raise Doubtful(f"A restart is pending: service_conf.yaml has changed since FATE Flow started ({', '.join(stale)}). "
+                   f"Restart FATE Flow and check again. Skipped until then: {', '.join(untested)}.")
 
 
 def address(conf: ServiceConf) -> str:
@@ -78,14 +128,17 @@ def not_running(error: Unreachable, named: Optional[str]) -> str:
                    "and its services registered and reachable, and whether unsigned requests are refused.")
 
 
-def version(settings: Settings, answer: Answer) -> str:
+def version(settings: Settings, answer: Answer, conf: Optional[ServiceConf]) -> str:
+    """:param conf: with the key that the request was signed with; None where it is not FATE Flow's."""
     try:
         data = answer.data()
     except Refused as error:
         if answer.retcode != AUTHENTICATION_ERROR:
             return f"answers at {answer.url}, and does not tell its version"
-        raise InvalidSettings(f"It answers at {answer.url}, but refuses the http_app_key of service_conf.yaml: "
-                              f"{error.message}. Its registry was not looked at.") from None
+        how = "a request signed with the http_app_key of service_conf.yaml" if conf and own_keys(conf) else (
+            "an unsigned request, and service_conf.yaml has no http_app_key and http_secret_key to sign with")
+        raise InvalidSettings(f"It answers at {answer.url}, but refuses {how}: {error.message.rstrip('.')}. Its "
+                              "registry was not looked at. Restart it if service_conf.yaml was changed.") from None
     text = str(data.get("FATEFlow") if isinstance(data, dict) else None)
     found = re.match(r"\d+(?:\.\d+)+", text)
     if found and settings.views and tuple(int(part) for part in found.group().split(".")) < API_READER_WORKS:

@@ -6,14 +6,14 @@ import re
 from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from fate_ext_plugin.cli.findings import Findings, Tests
 from fate_ext_plugin.cli.hooks import (
-    AUTHENTICATION,
     CLIENT,
     KIND_OF,
     KINDS,
+    KNOWN,
     MOUNT,
     OURS,
     OVER_HTTP,
@@ -22,8 +22,10 @@ from fate_ext_plugin.cli.hooks import (
     hook_lines,
     modules,
     of_kind,
+    split,
     switch,
     switched_on,
+    unknown,
 )
 from fate_ext_plugin.registration import services_of
 from fate_ext_plugin.settings import ServiceConf, Settings
@@ -32,7 +34,6 @@ from fate_ext_plugin.settings import ServiceConf, Settings
 FIRST, UNKNOWN = (1, 9), (1, 12)
 # What FATE Flow's own hooks over HTTP ask for.
 SERVICES = {CLIENT: [CLIENT], SITE: [SITE, "signature"], PERMISSION: [PERMISSION]}
-KNOWN = ("fate_flow.", "fate_ext_plugin.")
 
 
 def hook_tests(settings: Settings, conf: ServiceConf, base: Path) -> Tests:
@@ -51,12 +52,13 @@ def hook_module(conf: ServiceConf, base: Path) -> str:
     for name, line in lines.items():
         if not line.strip():
             found.problems.append(f"The line {name} is empty, with which FATE Flow can't start; take it out.")
-    for module in named:
+    for name, module in ((name, module) for name, line in lines.items() for module in split(line)):
         if not installed(module, base):
             hint = ", with a blank around it," if module.strip() != module else ""
             # FATE Flow's start script may put more folders on the path than are on ours.
             told = found.problems if module.strip().startswith(KNOWN) else found.doubts
-            told.append(f"{module!r}{hint} can't be found; FATE Flow only logs that, and runs without it.")
+            told.append(f"The line {name}: {module!r}{hint} can't be found; FATE Flow only logs that, and runs without "
+                        "it.")
     if MOUNT not in named:
         found.doubts.append(f"Without {MOUNT} no service of ours is mounted; `fate-ext enable` adds it.")
     return found.told(", ".join(named) or "no module is named")
@@ -69,13 +71,16 @@ def hook(kind: str, settings: Settings, conf: ServiceConf, base: Path) -> str:
     wrong = found.problems if on else found.doubts
     named = [module for module in modules(hook_lines(conf)) if module not in KIND_OF or installed(module, base)]
     asked = of_kind(named, kind)
-    strangers = [module for module in named if not module.strip().startswith(KNOWN)]
+    strangers = unknown(named)
     if isinstance(switch(conf, kind), str):
         found.doubts.append(f"Its switch says {switch(conf, kind)!r}, a text, which counts as on; write true or false.")
+    without = "the plugin refuses everything" if ours_loaded(conf, base) else "FATE Flow lets everyone in"
     if not asked and on and strangers:
-        found.doubts.append(f"Unless {' or '.join(strangers)} registers one, everyone is let in.")
+        found.doubts.append(f"Unless {' or '.join(strangers)} registers one, {without}.")
     elif not asked and on:
-        found.problems.append("FATE Flow lets everyone in then.")
+        found.problems.append(f"Without one {without}.")
+    if on:
+        found.problems += _missing_keys(kind, conf)
     for module in asked if kind == PERMISSION else asked[:1]:
         wrong += _wrong_with(module, kind, settings, conf)
     if asked and kind != PERMISSION:
@@ -110,10 +115,27 @@ def _wrong_with(module: str, kind: str, settings: Settings, conf: ServiceConf) -
     return []
 
 
+def _missing_keys(kind: str, conf: ServiceConf) -> List[str]:
+    """What this site signs its own requests with."""
+    if kind == CLIENT:
+        return [text for name in ("http_app_key", "http_secret_key")
+                for text in _unusable(f"authentication.client.{name}", conf.get("authentication", "client", name))]
+    if kind == SITE and not conf.get("party_id"):
+        return ["party_id is empty, so this site can't sign its own requests, which are refused then."]
+    return []
+
+
+def _unusable(name: str, value: Any) -> List[str]:
+    if not value:
+        return [f"{name} is empty, so FATE Flow can't sign its own requests, which are refused then."]
+    if not isinstance(value, str):
+        return [f"{name} is no text, with which FATE Flow can't sign its own requests; write it in quotes."]
+    return []
+
+
 def both_switches(conf: ServiceConf, base: Path) -> str:
     found = Findings()
-    guards = {MOUNT, *(OURS[kind] for kind in AUTHENTICATION)}
-    if any(installed(module, base) for module in modules(hook_lines(conf)) if module in guards):
+    if ours_loaded(conf, base):
         return "scheduling requests are checked by the plugin"
     version = flow_version(base)
     if version and version < (1, 10):
@@ -126,8 +148,7 @@ def grpc(conf: ServiceConf, base: Path) -> str:
     """Whether what partners reach through FATE Flow's gRPC port is restricted to what they need."""
     found = Findings()
     version = flow_version(base)
-    ours = {MOUNT, *OURS.values()}
-    if not any(installed(module, base) for module in modules(hook_lines(conf)) if module in ours):
+    if not ours_loaded(conf, base):
         told = found.problems if switched_on(conf, CLIENT) or switched_on(conf, SITE) else found.doubts
         told.append("FATE Flow signs what comes through it with its own app key; `fate-ext enable` restricts it.")
         return found.told("partners reach every path through the gRPC port")
@@ -135,6 +156,12 @@ def grpc(conf: ServiceConf, base: Path) -> str:
         found.problems.append(f"FATE Flow {'.'.join(map(str, version))} is not known here, only 1.9 to 1.11. If its "
                               "gRPC code differs, our authentication hooks refuse everything.")
     return found.told("partners reach only scheduling and model paths through the gRPC port")
+
+
+def ours_loaded(conf: ServiceConf, base: Path) -> bool:
+    """Whether FATE Flow loads any module of ours; each restricts the gRPC port, and refuses what no hook decides."""
+    ours = {MOUNT, *OURS.values()}
+    return any(installed(module, base) for module in modules(hook_lines(conf)) if module in ours)
 
 
 def _keeps_data_in_sqlite(conf: ServiceConf) -> bool:

@@ -1,7 +1,7 @@
 """``fate-ext enable`` and ``fate-ext disable``: our lines into FATE Flow's service_conf.yaml, and out again."""
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Mapping
+from typing import Any, Callable, Dict, Iterable, List, Mapping
 
 import click
 import yaml
@@ -10,6 +10,7 @@ from fate_ext_plugin import unique_keys
 from fate_ext_plugin.cli.hooks import (
     AUTHENTICATION,
     BUILT_IN,
+    HOOKS,
     MOUNT,
     OURS,
     OVER_HTTP,
@@ -20,21 +21,28 @@ from fate_ext_plugin.cli.hooks import (
     of_kind,
     split,
     switched_on,
+    unknown,
 )
 from fate_ext_plugin.cli.replace_files import Change, replace_files
 from fate_ext_plugin.cli.shown_diff import shown_diff
 from fate_ext_plugin.cli.yaml_edit import (
     NotEditable,
+    copies,
+    with_copy,
     with_entry,
+    with_former_line,
     with_section,
     with_value,
+    without_copy,
     without_entry,
     without_section,
 )
 from fate_ext_plugin.errors import ExtError, InvalidSettings
 from fate_ext_plugin.settings import SECTION, ServiceConf
 
-HOOKS = "hook_module"
+CRLF = "\r\n"
+# The section, where there was none.
+MADE = f"{HOOKS}:   # made by fate-ext enable\n"
 # Relative: it starts at the folder FATE is deployed in.
 DATA_DIR = "fate_ext"
 # An example only: a view of files that are not there would be registered, and fail the jobs that use it.
@@ -90,7 +98,7 @@ def disable(fate_base: Path, purge: bool, yes: bool) -> None:
     """Take the plugin out of FATE Flow's service_conf.yaml."""
     conf = _fate_conf(fate_base)
     draft = Draft(conf)
-    draft.set_hooks(without_our_hooks(hook_lines(conf), [kind for kind in OURS if switched_on(conf, kind)]))
+    draft.put_back_hooks([kind for kind in OURS if switched_on(conf, kind)])
     if purge:
         draft.drop_section()
     if not draft.carry_out(yes):
@@ -98,6 +106,13 @@ def disable(fate_base: Path, purge: bool, yes: bool) -> None:
         return
     if SECTION in conf and not purge:
         click.echo(f"The section {SECTION} stays for another time; --purge takes it out, too.")
+    left = modules(hook_lines(ServiceConf(conf.path)))
+    for kind in OURS:
+        if switched_on(conf, kind) and not of_kind(left, kind):
+            others = " or ".join(unknown(left))
+            click.echo(f"{'.'.join(SWITCHES[kind])} is on: "
+                       + (f"unless {others} registers a hook for it, " if others else "without a hook for it, ")
+                       + "FATE Flow lets everyone in.")
     if all(switched_on(conf, kind) for kind in AUTHENTICATION):
         click.echo("Both authentication switches are on: without the plugin FATE Flow 1.10 and 1.11 check no "
                    "scheduling request.")
@@ -113,26 +128,52 @@ def with_our_hooks(lines: Mapping[str, str], kinds: Iterable[str]) -> Dict[str, 
     """
     target = dict(lines)
     for kind in kinds:
-        replaced = (OURS[kind], *((BUILT_IN[kind], OVER_HTTP[kind]) if kind == PERMISSION else ()))
-        target[kind] = ";".join(
-            [OURS[kind], *(module for module in split(lines.get(kind, "")) if module not in replaced)])
+        target[kind] = with_ours(kind, lines.get(kind, ""))
     if MOUNT not in modules(lines):
-        target["extension"] = ";".join([*split(lines.get("extension", "")), MOUNT])
+        line = lines.get("extension")
+        target["extension"] = f"{line};{MOUNT}" if line else MOUNT
     return target
 
 
-def without_our_hooks(lines: Mapping[str, str], switched_on: Iterable[str]) -> Dict[str, str]:
-    """``hook_module`` without ours. A check that is switched on and would be left without any hook, which means that
-    everyone is let in, gets FATE Flow's own."""
+def with_ours(kind: str, line: str) -> str:
+    """The line of one kind, with our hook in front."""
+    found = split(line)
+    if found[:1] == [OURS[kind]] and (kind != PERMISSION or not {BUILT_IN[kind], OVER_HTTP[kind]}.intersection(found)):
+        return line
+    if kind != PERMISSION and OURS[kind] not in found:
+        return f"{OURS[kind]};{line}" if line else OURS[kind]
+    replaced = (OURS[kind], *((BUILT_IN[kind], OVER_HTTP[kind]) if kind == PERMISSION else ()))
+    return ";".join([OURS[kind], *(module for module in found if module not in replaced)])
+
+
+def without_our_hooks(
+    lines: Mapping[str, str], former: Mapping[str, str], switched_on: Iterable[str]
+) -> Dict[str, str]:
+    """``hook_module`` without ours, and with what ours came in place of. A check that is switched on and would be left
+    without any hook, which means that everyone is let in, gets FATE Flow's own, unless another's may be its hook.
+
+    :param former: lines as they were before ours came, where that can't be told from what they are now.
+    :param switched_on: the kinds of hooks that FATE Flow asks.
+    """
     target = {}
     for name, line in lines.items():
-        left = [module for module in line.split(";") if module.strip().partition(".")[0] != SECTION]
+        left = _others(line)
+        if name in former and left != line.split(";"):
+            # What was added since stays.
+            before = _others(former[name])
+            left = [*before, *(module for module in left if module not in before)]
         if left:
             target[name] = ";".join(left)
     for kind in switched_on:
-        if OURS[kind] in modules(lines) and not of_kind(modules(target), kind):
+        left_modules = modules(target)
+        if OURS[kind] in modules(lines) and not of_kind(left_modules, kind) and not unknown(left_modules):
             target[kind] = ";".join([*split(target.get(kind, "")), BUILT_IN[kind]])
     return target
+
+
+def _others(line: str) -> List[str]:
+    """The parts of a line that are not ours, empty ones included."""
+    return [module for module in line.split(";") if module.strip().partition(".")[0] != SECTION]
 
 
 class Draft:
@@ -151,19 +192,47 @@ class Draft:
 
         def edit(text: str) -> str:
             if HOOKS not in self._conf:
-                text = with_section(text, f"{HOOKS}:\n")
-            for name in old:
-                if name not in target:
-                    text = without_entry(text, HOOKS, name)
-                elif name in changed:
-                    text = with_value(text, HOOKS, name, target[name])
+                text = with_section(text, MADE)
+            for name in [name for name in changed if name in old]:
+                if name not in copies(text) and _is_lost(old[name], target[name]):
+                    text = with_copy(text, HOOKS, name)
+                text = with_value(text, HOOKS, name, target[name])
             for name in reversed(added):
                 text = with_entry(text, HOOKS, f"{name}: {target[name]}")
             return text
 
-        if dict(target) != old:
-            kept = {name: line for name, line in (self._conf.get(HOOKS) or {}).items() if name in target}
-            self._edit(HOOKS, edit, {HOOKS: {**kept, **changed} or None})
+        if changed:
+            self._edit(HOOKS, edit, {HOOKS: {**(self._conf.get(HOOKS) or {}), **changed}})
+
+    def put_back_hooks(self, switched_on: Iterable[str]) -> None:
+        """``hook_module`` as it was before ours came.
+
+        :param switched_on: the kinds of hooks that FATE Flow asks.
+        :raises InvalidSettings: the file has to be changed by hand, and how.
+        """
+        old, text = hook_lines(self._conf), self._text(self._conf.file_of(HOOKS).resolve())
+        kept = copies(text)
+        former = {name: str(value or "") for line in kept.values() for name, value in unique_keys.load(line).items()}
+        target = without_our_hooks(old, former, switched_on)
+        changed = {name: line for name, line in target.items() if line != old.get(name)}
+        restored = [name for name in kept if name in changed and changed[name] == former[name]]
+        made_by_us = MADE in f"{text}\n" and not target
+
+        def edit(text: str) -> str:
+            for name in kept:
+                text = with_former_line(text, HOOKS, name) if name in restored else without_copy(text, name)
+            for name in old:
+                if name not in target:
+                    text = without_entry(text, HOOKS, name)
+                elif name in changed and name not in restored:
+                    text = with_value(text, HOOKS, name, target[name])
+            for name in [name for name in target if name not in old]:
+                text = with_entry(text, HOOKS, f"{name}: {target[name]}")
+            return without_section(text, HOOKS) if made_by_us else text
+
+        if target != old or kept:
+            lines = {name: target[name] or None for name in target}
+            self._edit(HOOKS, edit, {} if made_by_us else {HOOKS: lines or None})
 
     def add_section(self, needed: Mapping[str, Any]) -> None:
         """Our section with the keys it needs; those that are there stay as they are.
@@ -192,10 +261,7 @@ class Draft:
     def _edit(self, key: str, edit: Callable[[str], str], target: Mapping[str, Any]) -> None:
         """:param target: ``key`` with what stands under it then, or nothing."""
         file = self._conf.file_of(key).resolve()
-        if file not in self._old:
-            self._old[file] = file.read_bytes()
-            self._new[file] = self._old[file].decode("utf-8")
-        text = self._new[file]
+        text = self._text(file)
         try:
             new = edit(text)
             others = {name: value for name, value in unique_keys.load(text).items() if name != key}
@@ -209,22 +275,47 @@ class Draft:
                 f"says:\n{wanted}") from None
         self._new[file] = new
 
+    def _text(self, file: Path) -> str:
+        """The text of a file as it is to become; its lines end in a line feed alone, where all end alike."""
+        if file not in self._old:
+            self._old[file] = file.read_bytes()
+            self._new[file] = self._old[file].decode("utf-8")
+            if _ends_in_crlf(self._new[file]):
+                self._new[file] = self._new[file].replace(CRLF, "\n")
+        return self._new[file]
+
     def carry_out(self, yes: bool) -> bool:
         """Show the change, ask, and make it; False where there is nothing to change.
 
         :param yes: do not ask.
         :raises ExtError: nothing was changed, and why.
         """
-        changes = [Change(file, self._old[file], new.encode("utf-8")) for file, new in self._new.items()
-                   if new.encode("utf-8") != self._old[file]]
+        changes = [change for change in (Change(file, self._old[file], self._bytes(file)) for file in self._new)
+                   if change.new != change.old]
         if not changes:
             return False
         for change in changes:
-            click.echo(shown_diff(change.old.decode("utf-8"), change.new.decode("utf-8"), str(change.file)))
+            old, new = (text.decode("utf-8").replace(CRLF, "\n") for text in (change.old, change.new))
+            click.echo(shown_diff(old, new, str(change.file)))
         _ask(yes)
         for change, backup in zip(changes, replace_files(changes)):
             click.echo(f"Changed {change.file}; as it was: {backup}")
         return True
+
+    def _bytes(self, file: Path) -> bytes:
+        """What is to be written to a file: with the line ends that it has now."""
+        text = self._new[file]
+        return (text.replace("\n", CRLF) if _ends_in_crlf(self._old[file].decode("utf-8")) else text).encode("utf-8")
+
+
+def _ends_in_crlf(text: str) -> bool:
+    """Whether all of its lines do."""
+    return 0 < text.count(CRLF) == text.count("\r") == text.count("\n")
+
+
+def _is_lost(old: str, new: str) -> bool:
+    """Whether a line of ``hook_module`` can't be had back by taking ours out of the new one."""
+    return without_our_hooks({"": new}, {}, ()) != without_our_hooks({"": old}, {}, ())
 
 
 def _fate_conf(base: Path) -> ServiceConf:

@@ -10,6 +10,8 @@ from fate_ext_plugin.settings import ServiceConf
 CLIENT, SITE, PERMISSION = KINDS = "client_authentication", "site_authentication", "permission"
 MOUNT = "fate_ext_plugin.mount"
 AUTHENTICATION = CLIENT, SITE
+#: the section of service_conf.yaml
+HOOKS = "hook_module"
 OURS = {kind: f"fate_ext_plugin.hook.{kind}" for kind in KINDS}
 #: FATE Flow's own, which work in its process
 BUILT_IN = {kind: f"fate_flow.hook.flow.{kind}" for kind in KINDS}
@@ -17,6 +19,7 @@ BUILT_IN = {kind: f"fate_flow.hook.flow.{kind}" for kind in KINDS}
 OVER_HTTP = {kind: f"fate_flow.hook.api.{kind}" for kind in KINDS}
 SWITCHES = {CLIENT: ("authentication", "client", "switch"), SITE: ("authentication", "site", "switch"),
             PERMISSION: ("permission", "switch")}
+KNOWN = ("fate_flow.", "fate_ext_plugin.")
 #: which kind of hook a module registers, as far as it is known
 KIND_OF = {MOUNT: "", **{module: kind for known in (OURS, BUILT_IN, OVER_HTTP) for kind, module in known.items()}}
 
@@ -26,10 +29,10 @@ def hook_lines(conf: ServiceConf) -> Dict[str, str]:
 
     :raises InvalidSettings: FATE Flow can't start with what is there.
     """
-    found: Any = conf.get("hook_module")
+    found: Any = conf.get(HOOKS)
     lines = {} if found is None else found
     if not isinstance(lines, Mapping) or not all(isinstance(value, (str, type(None))) for value in lines.values()):
-        raise InvalidSettings(f"{conf.file_of('hook_module')}: hook_module must hold lines such as `name: module`.")
+        raise InvalidSettings(f"{conf.file_of(HOOKS)}: hook_module must hold lines such as `name: module`.")
     return {str(name): value or "" for name, value in lines.items()}
 
 
@@ -46,6 +49,11 @@ def modules(lines: Mapping[str, str]) -> List[str]:
 def of_kind(found: List[str], kind: str) -> List[str]:
     """Those that are known to register a hook of this kind, in order."""
     return [module for module in found if KIND_OF.get(module) == kind]
+
+
+def unknown(found: List[str]) -> List[str]:
+    """Those that may register a hook of any kind: neither ours nor FATE Flow's."""
+    return [module for module in found if not module.strip().startswith(KNOWN)]
 
 
 def switched_on(conf: ServiceConf, kind: str) -> bool:

@@ -3,7 +3,7 @@
 Each function takes the whole text and returns the changed one. PyYAML's marks say where a node stands. A caller reads
 the result again to be sure that it says what was meant: an anchor may have made the same lines count elsewhere, too.
 """
-from typing import Tuple
+from typing import Dict, Tuple
 
 import yaml
 
@@ -12,6 +12,8 @@ from fate_ext_plugin.unique_keys import UniqueKeyLoader
 
 # What PyYAML counts as line ends beside LF.
 OTHER_LINE_ENDS = "\r\x85\u2028\u2029"
+# A comment that begins so holds the line that stood where the next one stands now.
+REPLACED = "#replaced by fate-ext: "
 
 
 class NotEditable(ExtError):
@@ -54,10 +56,53 @@ def without_entry(text: str, section: str, name: str) -> str:
     return "\n".join(lines)
 
 
+def with_copy(text: str, section: str, name: str) -> str:
+    """With a comment before the line ``name`` in ``section`` that holds this line as it is."""
+    line = _entry(text, section, name)[0].start_mark.line
+    lines = text.split("\n")
+    bare = lines[line].lstrip(" ")
+    lines.insert(line, f"{lines[line][:-len(bare)]}{REPLACED}{bare}")
+    return "\n".join(lines)
+
+
+def copies(text: str) -> Dict[str, str]:
+    """The lines that :func:`with_copy` has kept in comments, without indentation, by name."""
+    found = {}
+    for line in text.split("\n"):
+        comment, _, kept = line.strip(" ").partition(REPLACED)
+        entry = _mapping_in(kept) if kept and not comment else {}
+        found.update({str(name): kept for name in entry})
+    return found
+
+
+def without_copy(text: str, name: str) -> str:
+    """Without the comment that holds the former line ``name``."""
+    kept = copies(text)[name]
+    return "\n".join(line for line in text.split("\n") if line.strip(" ") != f"{REPLACED}{kept}")
+
+
+def with_former_line(text: str, section: str, name: str) -> str:
+    """With the line ``name`` in ``section`` as its copy has it, and without the copy."""
+    kept = copies(text)[name]
+    text = without_copy(text, name)
+    line = _entry(text, section, name)[0].start_mark.line
+    lines = text.split("\n")
+    lines[line] = lines[line][:-len(lines[line].lstrip(" "))] + kept
+    return "\n".join(lines)
+
+
+def _mapping_in(line: str) -> Dict[str, object]:
+    try:
+        found = yaml.load(line, Loader=UniqueKeyLoader)
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def with_section(text: str, block: str) -> str:
-    """``block``, whole lines of the top level, at the end."""
+    """``block``, whole lines of the top level, at the end, which stays without a line feed where it has none."""
     _top_level(text)
-    return f"{text}{'' if text.endswith(chr(10)) else chr(10)}{block}"
+    return f"{text}{block}" if text.endswith("\n") else f"{text}\n{block[:-1]}"
 
 
 def without_section(text: str, section: str) -> str:

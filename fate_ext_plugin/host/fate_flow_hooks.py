@@ -16,7 +16,9 @@ from fate_ext_plugin.host.fate_flow_v1 import (
     read_settings,
     server_logger,
 )
+from fate_ext_plugin.host.own_workers import keep_operation_to_own_workers
 from fate_ext_plugin.host.scheduling import refuse_changed_jobs
+from fate_ext_plugin.host.switches import refuse_without_hooks, require_hooks
 
 RETRY_SECONDS = 5.0
 
@@ -93,17 +95,24 @@ def require_guarded_partners() -> None:
 
 
 #: what must be usable for the hooks that FATE Flow has registered; each raises where it is not
-in_use: List[Callable[[], Any]] = [require_guarded_partners]
+in_use: List[Callable[[], Any]] = [require_guarded_partners, require_hooks]
 
 
 def close_side_entrances() -> None:
-    """Close what FATE Flow leaves open beside its authentication. Where gRPC stays open, the log says so, and
-    :data:`authentication` refuses everything."""
-    check_scheduling_requests()
-    try:
-        require_guarded_partners()
-    except Exception as error:
-        server_logger().error("fate_ext_plugin: %s", error)
+    """Close what FATE Flow leaves open: checks that no hook is registered for, and ways beside its checks.
+
+    Never raises: where one can't be closed, the log says so, and the others are closed all the same. Where gRPC stays
+    open, :data:`authentication` refuses everything."""
+    for close in (_refuse_without_hooks, check_scheduling_requests, keep_operation_to_own_workers,
+                  require_guarded_partners):
+        try:
+            close()
+        except Exception as error:
+            server_logger().error("fate_ext_plugin: %s", error)
+
+
+def _refuse_without_hooks() -> None:
+    refuse_without_hooks(lambda problem: server_logger().error("fate_ext_plugin: %s", problem))
 
 
 def register_client_authentication() -> Callable[[], Any]:

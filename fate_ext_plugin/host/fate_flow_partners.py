@@ -28,7 +28,6 @@ from fate_ext_plugin.host.partner_requests import (
 
 # Host name or IPv4 address, and port: no user, which would make another part of the URL the host.
 _ADDRESS = re.compile(r"[A-Za-z0-9._-]+:[0-9]+")
-_OPERATION_PREFIX = "/v1/operation/"
 
 #: called with the packet, the gRPC context and the :class:`RefusedRequest`
 OnRefusal = Callable[[Any, Any, RefusedRequest], None]
@@ -64,7 +63,6 @@ def guard_partner_requests(on_refusal: OnRefusal) -> None:
     forward_page.forward_api = FunctionType(
         forward_page.forward_api.__code__, {**vars(api_utils), "request": send_unsigned})
     _authenticate_partners_of_models(apps)
-    apps.app.before_request_funcs.setdefault(None, []).append(_refuse_operation_of_partners)
 
 
 def _unknown_parts(grpc_utils: Any, task_utils: Any, requests_utils: Any, apps: Any) -> Iterator[str]:
@@ -183,18 +181,3 @@ def _authenticate_site(apps: Any) -> Any:
         src_party_id=request.headers.get("SRC-PARTY-ID"), site_signature=request.headers.get("SITE-SIGNATURE"),
         body=request.get_json(force=True, silent=True)))
     return apps.get_json_result(result.code, result.message) if result.code else None
-
-
-def _refuse_operation_of_partners() -> Any:
-    """``/v1/operation/`` reads any JSON file of the server. FATE Flow calls it for its own task workers only, but lets
-    in every site with a valid signature."""
-    from flask import request
-
-    apps = sys.modules["fate_flow.apps"]
-    if not apps.SITE_AUTHENTICATION or not request.path.startswith(_OPERATION_PREFIX):
-        return None
-    from fate_flow.settings import PARTY_ID
-
-    if request.headers.get("SRC-PARTY-ID", "") in ("", "0", str(PARTY_ID or "")):
-        return None
-    return apps.get_json_result(AUTHENTICATION_ERROR, "Only this site's own task workers have access to this path.")

@@ -1,5 +1,6 @@
 """FATE Flow 1.9 to 1.11 as our host, and what differs between them."""
 import sys
+from functools import lru_cache
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 from fate_ext_plugin.db.base import Store
@@ -13,9 +14,7 @@ class FateFlowV1:
     """The server process we are imported into. Everything of FATE Flow is imported here and nowhere else."""
 
     def __init__(self) -> None:
-        from fate_flow.db.db_models import DB
-
-        self.store = Store(DB)
+        self.store = Store(_database())
         self.frame = None if _werkzeug_speaks_chunked() else frame_chunks
 
     @property
@@ -49,10 +48,11 @@ class FateFlowV1:
     def site_keys(self) -> List[Tuple[str, str, str]]:
         from fate_flow.db.db_models import SiteKeyInfo
 
+        database = self.store.database
         # FATE Flow makes its tables at its start; fate-ext may come before.
         return self.store.call(
-            lambda: [(row.f_party_id, row.f_key_name, row.f_key) for row in SiteKeyInfo.select()]
-            if SiteKeyInfo.table_exists() else [])
+            lambda: [(row.f_party_id, row.f_key_name, row.f_key) for row in SiteKeyInfo.select().bind(database)]
+            if database.table_exists(SiteKeyInfo._meta.table_name) else [])
 
     def permission_switches(self) -> Tuple[bool, bool, bool]:
         """Those of site authentication, and of permission for components and for datasets."""
@@ -74,7 +74,15 @@ class FateFlowV1:
         from fate_flow.db.db_models import Job
 
         return self.store.call(lambda: Job.select().where(
-            (Job.f_job_id == fate_job_id) & Job.f_status.in_(RUNNING_STATUSES)).exists())
+            (Job.f_job_id == fate_job_id) & Job.f_status.in_(RUNNING_STATUSES)).bind(self.store.database).exists())
+
+    def inheritance_info(self, job_id: str, role: str, party_id: str) -> Any:
+        """Of the outputs that a FATE job was created to take from another one; None where there is no such job."""
+        from fate_flow.db.db_models import Job
+
+        jobs = self.store.call(lambda: list(Job.select(Job.f_inheritance_info).where(
+            Job.f_job_id == job_id, Job.f_role == role, Job.f_party_id == party_id).bind(self.store.database)))
+        return jobs[0].f_inheritance_info if jobs else None
 
     def register(self, server_name: str, host: str, port: int, uris: Any) -> None:
         """Write our server and services into FATE Flow's registry, without its test that the port answers already."""
@@ -85,6 +93,23 @@ class FateFlowV1:
                 server_name, service, uri=uri, method="POST",
                 server_info={"host": host, "port": port, "protocol": "http"})
         ServerRegistry.save_server_info_to_db(server_name, host, port, protocol="http")
+
+
+@lru_cache(maxsize=None)
+def _database() -> Any:
+    """FATE Flow's database. A MySQL is reached over connections of our own: FATE Flow's wait for an answer without end,
+    and its requests to us would wait with them."""
+    from fate_flow.db.db_models import DB
+    from peewee import MySQLDatabase
+
+    if not isinstance(DB, MySQLDatabase):
+        return DB
+    from fate_flow.settings import DATABASE
+
+    from fate_ext_plugin.db import patience
+
+    options = {**DATABASE, "read_timeout": patience.ANSWER_SECONDS, "write_timeout": patience.ANSWER_SECONDS}
+    return patience.ImpatientMySQL(options.pop("name"), **options)
 
 
 def flask_app() -> Any:

@@ -3,8 +3,8 @@ import sys
 from typing import Any
 
 from fate_ext_plugin.harmless import harmless
-from fate_ext_plugin.host.fate_flow_v1 import server_logger
-from fate_ext_plugin.permission.request import SELF
+from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1, server_logger
+from fate_ext_plugin.host.own_workers import says_it_is_this_site
 from fate_ext_plugin.permission.scheduling import PREFIXES, objection
 
 
@@ -27,13 +27,11 @@ def _refuse_changed_job() -> Any:
     if request.url_rule is None or not request.url_rule.rule.startswith(PREFIXES):
         return None
     from fate_flow.entity import RetCode
-    from fate_flow.settings import PARTY_ID
     from fate_flow.utils.api_utils import get_json_result
 
     path = request.view_args or {}
-    own = request.headers.get("src_party_id", "") in (*SELF, str(PARTY_ID or ""))
-    refusal = objection(request.url_rule.rule, path, request.get_json(force=True, silent=True), own,
-                        lambda: _inheritance(path))
+    refusal = objection(request.url_rule.rule, path, request.get_json(force=True, silent=True),
+                        says_it_is_this_site(), lambda: _inheritance(path))
     if refusal is None:
         return None
     server_logger().warning("fate_ext_plugin refuses %s: %s", harmless(request.path), refusal)
@@ -41,7 +39,4 @@ def _refuse_changed_job() -> Any:
 
 
 def _inheritance(path: Any) -> Any:
-    from fate_flow.operation.job_saver import JobSaver
-
-    jobs = JobSaver.query_job(job_id=path["job_id"], role=path["role"], party_id=path["party_id"])
-    return jobs[0].f_inheritance_info if jobs else None
+    return FateFlowV1().inheritance_info(path["job_id"], path["role"], path["party_id"])

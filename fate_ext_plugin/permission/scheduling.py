@@ -7,10 +7,10 @@ its route, the parts of its path, and its body.
 """
 from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional
 
-#: The prefixes of the routes that are looked at: FATE Flow's scheduling_apps.
-PREFIXES = ("/v1/party/", "/v1/initiator/", "/v1/tracker/", "/v1/operation/")
+#: The prefixes of the routes that are looked at: those of FATE Flow's scheduling_apps that partners may call.
+PREFIXES = ("/v1/party/", "/v1/initiator/", "/v1/tracker/")
 # What a site's own task workers write and read. Of partners' requests only one is among them, see RULES.
-OWN_PREFIXES = ("/v1/tracker/", "/v1/operation/")
+OWN_PREFIX = "/v1/tracker/"
 
 _JOB = "<job_id>/<role>/<party_id>"
 _TASK = "<job_id>/<component_name>/<task_id>/<task_version>/<role>/<party_id>"
@@ -49,7 +49,7 @@ RULES: Dict[str, Optional[FrozenSet[str]]] = {
     f"/v1/initiator/{_TASK}/report": _PROGRESS,
     "/v1/tracker/<job_id>/<component_name>/<role>/<party_id>/output/table": _NOT_WRITTEN,
 }
-#: The same for requests of the site's own task workers, under OWN_PREFIXES beside.
+#: The same for requests of the site's own task workers, under OWN_PREFIX beside.
 OWN_RULES: Dict[str, Optional[FrozenSet[str]]] = {
     f"/v1/party/{_TASK}/report": _PROGRESS | {"run_ip", "run_port", "run_pid"},
 }
@@ -69,7 +69,7 @@ def objection(
     """
     if rule == CREATE:
         return _disagreement(path, body)
-    if own and (rule.startswith(OWN_PREFIXES) or rule in OWN_RULES):
+    if own and (rule.startswith(OWN_PREFIX) or rule in OWN_RULES):
         fields = OWN_RULES.get(rule, _NOT_WRITTEN)
     elif rule in RULES:
         fields = RULES[rule]

@@ -1,4 +1,5 @@
 """fate-ext check on FATE's configuration: hooks, switches, and what a FATE Flow on a real socket answers."""
+import datetime
 import re
 import sqlite3
 from contextlib import closing
@@ -58,7 +59,7 @@ class Fate:
 
     def write(self) -> None:
         self.conf.parent.mkdir(exist_ok=True)
-        content = {"fateflow": {"host": "127.0.0.1", "http_port": self.port}, **self.keys,
+        content = {"party_id": 9999, "fateflow": {"host": "127.0.0.1", "http_port": self.port}, **self.keys,
                    "fate_ext_plugin": self.section}
         self.conf.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
 
@@ -132,12 +133,51 @@ def test_which_hooks_are_in_force(fate: Fate) -> None:
 @pytest.mark.parametrize(("kind", "switches"), [
     ("client_authentication", {"client": True}), ("site_authentication", {"site": True}),
     ("permission", {"permission": True})])
-def test_a_switch_without_a_hook_lets_everyone_in(fate: Fate, kind: str, switches: Dict[str, bool]) -> None:
+def test_a_switch_without_a_hook_lets_nobody_in_with_the_plugin_and_everyone_without(
+    fate: Fate, kind: str, switches: Dict[str, bool]
+) -> None:
     del fate.keys["hook_module"][kind]
     fate.switch_on(**switches)
     status, said = fate.check()
     assert status == 1
-    assert said[f"hook {kind}"].startswith("PROBLEM: none, switched on. FATE Flow lets everyone in then.")
+    assert said[f"hook {kind}"].startswith(
+        "PROBLEM: none, switched on. Without one the plugin refuses everything.")
+    del fate.keys["hook_module"]["extension"]
+    assert fate.said(f"hook {kind}").startswith(
+        "PROBLEM: none, switched on. Without one FATE Flow lets everyone in.")
+
+
+@pytest.mark.parametrize(("name", "value", "complaint"), [
+    ("http_app_key", None, "is empty, so FATE Flow can't sign its own requests"),
+    ("http_secret_key", "", "is empty, so FATE Flow can't sign its own requests"),
+    ("http_app_key", 12345, "is no text, with which FATE Flow can't sign its own requests; write it in quotes"),
+])
+def test_an_app_key_that_fate_flow_can_not_sign_with_is_named(
+    fate: Fate, flow: FakeFlow, name: str, value: Any, complaint: str
+) -> None:
+    fate.switch_on(client=True)
+    flow.keys = KEYS
+    fate.keys["authentication"]["client"][name] = value
+    status, said = fate.check()
+    assert status == 1
+    assert said["hook client_authentication"].startswith(
+        f"PROBLEM: {BUILT_IN['client_authentication']}, switched on. authentication.client.{name} {complaint}")
+    fate.keys["authentication"]["client"]["switch"] = False
+    assert fate.said("hook client_authentication").startswith("ok")
+
+
+def test_without_keys_nobody_is_told_that_they_are_refused(fate: Fate, flow: FakeFlow) -> None:
+    fate.switch_on(client=True)
+    flow.keys = KEYS
+    del fate.keys["authentication"]["client"]["http_app_key"]
+    assert "refuses an unsigned request, and service_conf.yaml has no http_app_key" in fate.said("FATE Flow")
+
+
+def test_a_site_without_party_id_can_not_sign(fate: Fate) -> None:
+    fate.switch_on(site=True)
+    fate.keys["party_id"] = None
+    assert fate.said("hook site_authentication").startswith(
+        f"PROBLEM: {BUILT_IN['site_authentication']}, switched on. party_id is empty, so this site can't sign")
 
 
 def test_off_is_a_text_to_fate_and_counts_as_on(fate: Fate) -> None:
@@ -183,7 +223,10 @@ def test_a_module_nobody_knows_may_come_before(fate: Fate) -> None:
     fate.keys["hook_module"] = {"ldap": "my.ldap"}
     fate.switch_on(client=True)
     assert fate.said("hook client_authentication") == (
-        "WARNING: none, switched on. Unless my.ldap registers one, everyone is let in.")
+        "WARNING: none, switched on. Unless my.ldap registers one, FATE Flow lets everyone in.")
+    fate.keys["hook_module"]["extension"] = MOUNT
+    assert fate.said("hook client_authentication") == (
+        "WARNING: none, switched on. Unless my.ldap registers one, the plugin refuses everything.")
 
 
 @pytest.mark.parametrize(("module", "conf", "complaint"), [
@@ -406,7 +449,7 @@ def test_calls_are_signed_where_client_authentication_is_on(fate: Fate, flow: Fa
     flow.keys = (KEYS[0], "another secret")
     status, said = fate.check()
     assert status == 1 and "service upload" not in said
-    assert "refuses the http_app_key of service_conf.yaml: requirement headers" in said["FATE Flow"]
+    assert "refuses a request signed with the http_app_key of service_conf.yaml: requirement" in said["FATE Flow"]
 
 
 def test_unsigned_requests_that_are_let_in(fate: Fate, flow: FakeFlow) -> None:
@@ -419,6 +462,69 @@ def test_unsigned_requests_that_are_let_in(fate: Fate, flow: FakeFlow) -> None:
     flow.keys, flow.checks_sites = KEYS, True
     status, said = fate.check()
     assert (said["unsigned clients"], said["unsigned sites"]) == ("ok: refused", "ok: refused")
+
+
+READ_AT_START = ("hook_module", "authentication", "permission", "fate_ext_plugin")
+
+
+def as_read(fate: Fate) -> Dict[str, Any]:
+    """What a FATE Flow has read that starts now."""
+    fate.write()
+    content = yaml.safe_load(fate.conf.read_text("utf-8"))
+    return {name: content[name] for name in READ_AT_START if name in content}
+
+
+def test_before_the_restart_a_restart_is_pending_and_that_is_all(fate: Fate, flow: FakeFlow) -> None:
+    """The plugin has just been enabled, with a switch; FATE Flow runs as it was."""
+    mounted = {"hook_module": fate.keys["hook_module"], "authentication": {"site": {"switch": False}}}
+    flow.conf = {**mounted, "hook_module": BUILT_IN}
+    flow.plugin, flow.services, flow.registry = (200, {"retcode": 100, "retmsg": "<NotFound>"}), {}, {}
+    fate.switch_on(site=True)
+    status, said = fate.check()
+    assert status == 0
+    assert not_ok(said) == [
+        "restart: WARNING: A restart is pending: service_conf.yaml has changed since FATE Flow started (hook_module, "
+        "authentication, permission, fate_ext_plugin). Restart FATE Flow and check again. Skipped until then: "
+        "mounted, ready, service upload, service query, service download, unsigned sites."]
+
+
+def test_after_the_restart_no_problem_hides_behind_it(fate: Fate, flow: FakeFlow) -> None:
+    flow.plugin, flow.registry = (200, {"retcode": 100, "retmsg": "<NotFound>"}), {}
+    fate.switch_on(client=True)
+    flow.conf = as_read(fate)
+    status, said = fate.check()
+    assert status == 1 and "restart" not in said
+    assert said["mounted"].startswith("PROBLEM: It is not.")
+    assert said["service upload"].startswith("PROBLEM: FATE Flow's registry has no service upload")
+    assert said["unsigned clients"].startswith("PROBLEM: They are let in")
+
+
+def test_before_the_restart_other_problems_stay_problems(fate: Fate, flow: FakeFlow) -> None:
+    """Only a view was changed: who is let in does not wait for a restart."""
+    fate.switch_on(client=True)
+    flow.conf = as_read(fate)
+    fate.section["max_ids"] = 5
+    status, said = fate.check()
+    assert status == 1
+    assert "since FATE Flow started (fate_ext_plugin). Restart" in said["restart"]
+    assert said["unsigned clients"].startswith("PROBLEM: They are let in")
+    assert "mounted" not in said
+
+
+def test_a_server_of_the_registry_that_has_the_name_of_a_section_is_no_pending_restart(
+    fate: Fate, flow: FakeFlow
+) -> None:
+    flow.conf = {**as_read(fate), "fate_ext_plugin": {"host": "127.0.0.1", "port": 9380, "protocol": "http"}}
+    assert "restart" not in fate.check()[1]
+
+
+def test_dates_and_empty_sections_are_no_pending_restart(fate: Fate, flow: FakeFlow) -> None:
+    """JSON has no dates, and FATE Flow does not tell of a section that holds nothing."""
+    fate.keys["authentication"] = None
+    fate.keys["permission"] = {"switch": False, "since": datetime.date(2026, 1, 2)}
+    flow.conf = as_read(fate)
+    flow.conf["permission"]["since"] = "2026-01-02"
+    assert "restart" not in fate.check()[1]
 
 
 @pytest.mark.parametrize(("server", "drops"), [

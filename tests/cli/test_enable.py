@@ -1,4 +1,5 @@
 """fate-ext enable and disable: the plugin's lines into FATE's service_conf.yaml and out again, and nothing else."""
+import itertools
 import os
 import pty
 import stat
@@ -220,9 +221,107 @@ def test_a_check_that_is_switched_on_never_stays_without_a_hook(fate: Fate, swit
     assert fate.hooks.get("client_authentication") == left
 
 
+def test_a_hook_of_a_third_party_is_in_force_again_and_what_can_not_be_seen_of_it_is_said(fate: Fate) -> None:
+    """FATE's own, put before it, would be asked in its place."""
+    text = SHIPPED.replace(f"client_authentication: {STOCK}client_authentication", "clients: my.ldap")
+    fate.write(text.replace("switch: false", "switch: true"))
+    fate.enable("--authentication")
+    printed = fate.disable("--purge")
+    assert fate.text == text.replace("switch: false", "switch: true")
+    assert ("authentication.client.switch is on: unless my.ldap registers a hook for it, FATE Flow lets everyone in."
+            in printed)
+
+
+def test_a_switch_that_never_had_a_hook_is_told(fate: Fate) -> None:
+    fate.write("fateflow:\n  host: x\nauthentication:\n  client:\n    switch: true\n")
+    fate.enable()
+    printed = fate.disable()
+    assert "authentication.client.switch is on: without a hook for it, FATE Flow lets everyone in." in printed
+
+
 def test_disable_adds_no_hook_where_ours_never_was(fate: Fate) -> None:
     fate.write("fateflow:\n  host: x\nauthentication:\n  client:\n    switch: true\n")
     assert fate.disable().startswith("Nothing to do")
+
+
+PERMISSION = f"permission: {STOCK}permission"
+OPTIONS: List[Tuple[str, ...]] = [(), ("--authentication",), ("--permission",), ("--authentication", "--permission")]
+
+
+def switched(client: bool, site: bool, permission: bool) -> str:
+    """FATE's own file, with its switches so."""
+    start, _, end = SHIPPED.partition("authentication:\n")
+    client_line, site_line, permission_line = (f"switch: {str(on).lower()}" for on in (client, site, permission))
+    return (f"{start}authentication:\n  client:\n    {client_line}\n  site:\n    {site_line}\n"
+            f"permission:\n  {permission_line}\n  component: false\n{end[end.index('fateflow:'):]}")
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("switches", list(itertools.product((False, True), repeat=3)), ids=str)
+@pytest.mark.parametrize("shape", [
+    lambda text: text,
+    lambda text: text.replace("\n", "\r\n"),
+    lambda text: text.rstrip("\n"),
+    lambda text: text.replace("private_key:", "private_key_file:\nprivate_key:"),
+    lambda text: text.replace(PERMISSION, f"permission: '{STOCK}permission'  # FATE's own"),
+    lambda text: text.replace(PERMISSION, f'permission: "my.check;{STOCK}permission"'),
+    lambda text: text.replace(PERMISSION, "permission: fate_flow.hook.api.permission;;my.check"),
+    lambda text: text.replace(f"client_authentication: {STOCK}client_authentication", "clients:   my.ldap"),
+], ids=["as shipped", "CRLF", "no line feed at the end", "a key of 1.11", "in quotes", "another hook beside",
+        "over HTTP", "another name"])
+def test_no_byte_of_fate_s_own_is_lost_by_enable_and_disable(
+    fate: Fate, shape: Callable[[str], str], switches: Tuple[bool, bool, bool], options: Tuple[str, ...]
+) -> None:
+    text = shape(switched(*switches))
+    fate.write(text)
+    fate.enable(*options)
+    assert fate.text != text
+    assert "fate_ext_plugin.mount" in fate.hooks["extension"]
+    fate.disable("--purge")
+    assert fate.text == text
+
+
+@pytest.mark.parametrize("times", [
+    ([], []), (["--permission"], ["--permission"]), ([], ["--permission"]), (["--permission"], ["--authentication"]),
+    (["--authentication"], ["--permission"], []),
+], ids=str)
+def test_no_byte_is_lost_whatever_is_enabled_later(fate: Fate, times: Tuple[List[str], ...]) -> None:
+    for options in times:
+        fate.enable(*options)
+    fate.disable("--purge")
+    assert fate.text == SHIPPED
+
+
+def test_without_purge_only_the_section_is_left(fate: Fate) -> None:
+    fate.enable("--authentication", "--permission")
+    fate.disable()
+    assert fate.text.startswith(SHIPPED)
+    assert list(yaml.safe_load(fate.text[len(SHIPPED):])) == ["fate_ext_plugin"]
+
+
+def test_a_permission_hook_of_fate_s_is_not_lost_with_the_switch_off(fate: Fate) -> None:
+    """Whoever switches permission on later would run without any, which FATE Flow takes for "allowed"."""
+    fate.enable("--permission")
+    assert f"  #replaced by fate-ext: {PERMISSION}\n  permission: {HOOK}permission\n" in fate.text
+    printed = fate.disable("--purge")
+    assert f"+  {PERMISSION}" in printed
+    assert fate.hooks["permission"] == f"{STOCK}permission"
+
+
+def test_a_line_that_was_edited_since_keeps_what_was_added(fate: Fate) -> None:
+    fate.enable("--permission")
+    fate.write(fate.text.replace(f" {HOOK}permission", f" {HOOK}permission;my.check"))
+    fate.disable("--purge")
+    assert fate.hooks["permission"] == f"{STOCK}permission;my.check"
+    assert "#replaced" not in fate.text
+
+
+def test_a_line_that_was_written_anew_since_stays(fate: Fate) -> None:
+    fate.enable("--permission")
+    fate.write(fate.text.replace(f" {HOOK}permission", " my.check"))
+    fate.disable("--purge")
+    assert fate.hooks["permission"] == "my.check"
+    assert "#replaced" not in fate.text
 
 
 # -- safely ----------------------------------------------------------------------------------------------------------
@@ -267,7 +366,7 @@ def test_on_a_terminal_it_asks(fate: Fate, answer: bytes, changed: bool) -> None
 
 
 @pytest.mark.parametrize(("text", "reason"), [
-    (SHIPPED.replace("\n", "\r\n"), "its lines end in something else than a line feed alone"),
+    (SHIPPED.replace("\n", "\r\n", 3), "its lines end in something else than a line feed alone"),
     ("{fateflow: {host: x}}\n", "its keys do not stand one a line"),
     ("fateflow: {}\nhook_module: {a: b.c}\n", "hook_module is no mapping with one key a line"),
     ("fateflow: {}\nhook_module: &h\n  a: b.c\nother: *h\n", "the change would count in more than one place"),
@@ -347,11 +446,14 @@ def test_a_change_by_somebody_else_meanwhile_is_not_lost(fate: Fate, monkeypatch
 
 # -- any file --------------------------------------------------------------------------------------------------------
 
+HOOK_NAMES = st.sampled_from(["client_authentication", "permission"])
 NAMES = st.text("abcdefgh", min_size=1, max_size=5)
 NOISE = st.sampled_from(["", "# a comment", "    # an indented one", "#key: 1", "# 中文", "   "])
 BLOCK = "|\n      block\n\n      text"
 VALUES = st.sampled_from(["1", "text", "'a: b'", '"#"', "", "[1, 2]", "{x: 1}", BLOCK, "~", "ö"])
-MODULES = st.sampled_from(["my.hooks", "my.hooks;my.more", "'my.hooks'", '"my.hooks"', "a.b   # why", ""])
+MODULES = st.sampled_from([
+    f"{STOCK}permission", f"'{STOCK}permission;my.check'   # why", "my.hooks", "my.hooks;my.more", "'my.hooks'",
+    '"my.hooks"', "a.b   # why", ""])
 
 
 @pytest.fixture
@@ -369,7 +471,7 @@ def files(draw: Callable[..., Any]) -> str:
     if draw(st.booleans()):
         sections.insert(draw(st.integers(0, len(sections))), "hook_module")
     for section in sections:
-        names = draw(st.lists(NAMES | st.just("client_authentication"), unique=True, max_size=3))
+        names = draw(st.lists(NAMES | HOOK_NAMES, unique=True, max_size=3))
         lines += [draw(NOISE), f"{section}:"]
         for name in names:
             value = draw(MODULES if section == "hook_module" else VALUES)
@@ -402,10 +504,21 @@ def test_any_file_keeps_its_lines_and_says_what_was_meant(fate: Fate, text: str,
     assert all(line in lines for line in kept)
 
     fate.disable("--purge")
-    left = yaml.safe_load(fate.text)
-    # A line without a module, with which FATE Flow can't start, may have become ours and gone with it.
-    assert {name: line for name, line in (left.pop("hook_module") or {}).items() if line} == {
-        name: line for name, line in old.items() if line}
-    assert left == before
-    if "hook_module:\n" in text and text.endswith("\n") and None not in old.values():
-        assert fate.text == text
+    assert fate.text == text
+
+
+@pytest.mark.usefixtures("no_fsync")
+@examples(40)
+@given(text=files(), times=st.lists(st.sampled_from(OPTIONS), min_size=1, max_size=3), crlf=st.booleans())
+@example(text=SHIPPED, times=[("--permission",)], crlf=True)
+def test_no_byte_of_any_file_is_lost_however_often_it_is_enabled(
+    fate: Fate, text: str, times: List[Tuple[str, ...]], crlf: bool
+) -> None:
+    for name in fate.files():
+        (fate.conf.parent / name).unlink()
+    text = text.replace("\n", "\r\n") if crlf else text
+    fate.write(text)
+    for options in times:
+        fate.enable(*options)
+    fate.disable("--purge")
+    assert fate.text == text

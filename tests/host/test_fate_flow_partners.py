@@ -1,76 +1,23 @@
 """Restricting a FATE Flow's forwarding of partners' requests. Stand-ins have the shape of the released code; the real
 one is in tests/fate_flow/test_grpc.py."""
 import json
-import sys
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from types import ModuleType, SimpleNamespace
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from types import SimpleNamespace
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
-from flask import Flask
 
 from fate_ext_plugin.errors import UnsupportedHost
 from fate_ext_plugin.host.fate_flow_partners import guard_partner_requests, send_for_partner
 from fate_ext_plugin.host.partner_requests import RefusedRequest
-
-RELEASED: Dict[str, str] = {
-    "fate_flow.utils.requests_utils": "def request(**kwargs): return kwargs",
-    "fate_flow.utils.task_utils": """
-from fate_flow.utils.requests_utils import request
-def task_request_proxy(filter_local=False, force=True):
-    def _outer(func):
-        def _wrapper(*args, **kwargs):
-            return request(method="POST", url="", json={}, headers={})
-        return _wrapper
-    return _outer
-""",
-    "fate_flow.utils.grpc_utils": """
-from fate_flow.utils.requests_utils import request
-class UnaryService:
-    @staticmethod
-    def unaryCall(_request, context):
-        return request(method=_request.header.operator, url=_request.body.key, json={}, headers={})
-def wrap_grpc_packet(json_body, http_method, url, src_party_id, dst_party_id, job_id=None, headers=None):
-    return json_body
-""",
-    "fate_flow.utils.api_utils": """
-from fate_flow.utils.requests_utils import request
-def forward_api(role, request_config): return request(method="POST", url="", json={}, headers={})
-""",
-    "fate_flow.apps": """
-CLIENT_AUTHENTICATION = SITE_AUTHENTICATION = True
-def client_authentication_before_request(): return None
-def site_authentication_before_request(): return None
-def authentication_before_request():
-    return client_authentication_before_request() or site_authentication_before_request()
-""",
-    "fate_flow.apps.proxy": "from fate_flow.utils.api_utils import forward_api",
-}
-Install = Callable[..., Dict[str, ModuleType]]
+from tests.support.fate_flow_modules import Install, install_into
 
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    def install(**changes: Tuple[str, str]) -> Dict[str, ModuleType]:
-        """:param changes: by the last part of a module's name: a text in its source, and what stands there instead."""
-        modules: Dict[str, ModuleType] = {}
-        for name in ("fate_flow", "fate_flow.utils", *RELEASED):
-            modules[name] = module = ModuleType(name)
-            monkeypatch.setitem(sys.modules, name, module)
-            source = RELEASED.get(name, "")
-            if name.rpartition(".")[2] in changes:
-                old, new = changes[name.rpartition(".")[2]]
-                assert old in source
-                source = source.replace(old, new)
-            exec(source, vars(module))
-            parent, _, last = name.rpartition(".")
-            if parent:
-                setattr(modules[parent], last, module)
-        vars(modules["fate_flow.apps"])["app"] = Flask("fate_flow")
-        return modules
-    return install
+    return lambda **changes: install_into(monkeypatch, changes)
 
 
 def packet(method: str, path: str, job_id: str = "1") -> Any:
@@ -93,8 +40,8 @@ def packet(method: str, path: str, job_id: str = "1") -> Any:
     {"task_utils": ("return request(", "import requests; return requests.Request(")},
     {"proxy": ("import forward_api", "import request")},
     {"api_utils": ("return request(", "import requests; return requests.Request(")},
-    {"apps": ("return client_authentication_before_request() or", "return")},
-    {"apps": ("or site_authentication_before_request()", "")},
+    {"apps": ("if CLIENT_AUTHENTICATION: return client_authentication_before_request()", "")},
+    {"apps": ("if SITE_AUTHENTICATION: return site_authentication_before_request()", "")},
     {"apps": ("def authentication_before_request", "def authenticate")},
 ], ids=str)
 def test_a_fate_flow_of_another_shape_is_told_and_left_as_it_is(

@@ -49,7 +49,6 @@ class TestWhatSchedulersSend:
     @pytest.mark.parametrize("rule, body", [
         (f"{TASK}/report", {**PATH, "run_ip": "10.0.0.1", "run_port": 9380, "run_pid": 7, "party_status": "running"}),
         ("/v1/tracker/<job_id>/.../output_data_info/save", {"table_name": "x"}),
-        ("/v1/operation/job_config/get", {"job_id": "2026"}),
     ])
     def test_passes_from_this_site_s_own_workers_only(self, rule: str, body: Any) -> None:
         assert refused(rule, body, own=True) is None
@@ -82,7 +81,7 @@ class TestWhatChangesAJob:
 
     @pytest.mark.parametrize("rule", [
         f"{JOB}/parameter/update", f"{JOB}/anything", f"{TASK}/anything", "/v1/initiator/<job_id>/anything",
-        "/v1/tracker/<job_id>/.../table_meta/create", "/v1/operation/json_conf/load"])
+        "/v1/tracker/<job_id>/.../table_meta/create"])
     def test_what_no_scheduler_sends_is_refused(self, rule: str) -> None:
         assert refused(rule, {})
 

@@ -36,6 +36,8 @@ class FakeFlow(ThreadingHTTPServer):
         self.registry: Dict[str, str] = {}
         self.keys: Optional[Tuple[str, str]] = None
         self.checks_sites = False
+        #: what it has read of service_conf.yaml at its start; None: it does not tell
+        self.conf: Optional[Dict[str, Any]] = None
 
     def start(self) -> "FakeFlow":
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -57,6 +59,10 @@ class FakeFlow(ThreadingHTTPServer):
             return 200, UNAUTHENTICATED
         if where == VERSION:
             return 200, {"retcode": 0, "retmsg": "success", "data": {body["module"]: self.version, "API": "v1"}}
+        if self.conf is not None and where.startswith("/v1/server/"):
+            read = self.conf.get(where.split("/")[3])
+            told = {"data": read} if isinstance(read, dict) else {}
+            return 200, {"retcode": 0, "retmsg": "success", **told}
         if where == "/v1/service/query":
             name = body["service_name"]
             rows = [{"f_server_name": "fate_ext", "f_service_name": name, "f_url": url}
