@@ -447,6 +447,16 @@ class UnsupportedHost(ExtError):
     status, code = 500, 50004
 
 
+class OtherDatabase(ExtError):
+    """A command would open another database than the server works on, where nothing it changes would take effect.
+
+    Cure: the message names both, and says how to reach the server's; mostly FORCE_USE_MYSQL is set for one of them only
+    Seen: commands
+    """
+
+    status, code = 500, 50005
+
+
 class HttpVersionTooOld(ExtError):
     """HTTP/1.0 can't tell a whole download from a broken one to a client that does not count bytes.
 

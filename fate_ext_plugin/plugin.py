@@ -22,6 +22,7 @@ from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.job import Jobs
 from fate_ext_plugin.feature.runner import Runner
 from fate_ext_plugin.feature.sample import Sampler
+from fate_ext_plugin.feature.server_database import record_database
 from fate_ext_plugin.feature.servers import Server, Servers
 from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.feature.storage import Storage
@@ -53,6 +54,7 @@ class Plugin:
         self._lock = self.storage.lock()
         try:
             migrate(host.store)
+            record_database(host.store, settings.data_dir)
             self.fence = self._make_fence()
             self.authentication = (authentication or self._open_authentication)() if settings.authentication else None
             self.permission = (permission or self._open_permission)() if settings.permission else None
