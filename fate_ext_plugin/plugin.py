@@ -54,6 +54,7 @@ class Plugin:
         self._lock = self.storage.lock()
         try:
             migrate(host.store)
+            self.storage.close_to_others()
             record_database(host.store, settings.data_dir)
             self.fence = self._make_fence()
             self.authentication = (authentication or self._open_authentication)() if settings.authentication else None

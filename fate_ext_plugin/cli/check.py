@@ -9,6 +9,7 @@ from peewee import MySQLDatabase
 
 from fate_ext_plugin.cli.check_flow import flow_tests
 from fate_ext_plugin.cli.check_hooks import hook_tests
+from fate_ext_plugin.cli.check_modes import modes
 from fate_ext_plugin.cli.findings import Doubtful, Findings, Test, Tests
 from fate_ext_plugin.db.base import Store, date_of, now_ms
 from fate_ext_plugin.db.place import kind_of
@@ -29,7 +30,8 @@ def checks(settings: Settings, conf: Path, flow: Optional[str] = None) -> Iterat
     :param flow: the FATE Flow to look at; None: the one that ``conf`` configures, if it runs.
     """
     service_conf, base = ServiceConf(conf), fate_base(conf)
-    tests: Tests = [("disk", partial(disk, settings)), ("database", partial(database, settings, conf)),
+    tests: Tests = [("disk", partial(disk, settings)), ("modes", partial(modes, settings, conf)),
+                    ("database", partial(database, settings, conf)),
                     ("registry", partial(registry, settings, service_conf))]
     stored: Dict[str, Callable[[Settings, Path], str]] = {"servers": servers}
     if settings.authentication:

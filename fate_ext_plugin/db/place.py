@@ -1,5 +1,7 @@
-"""Which database this is, for people: its kind and where it is, without user or password."""
+"""Where a database is, for people: without user or password."""
 import os
+from pathlib import Path
+from typing import List
 
 from peewee import Database, MySQLDatabase, PostgresqlDatabase, SqliteDatabase
 
@@ -18,3 +20,11 @@ def place_of(database: Database) -> str:
     given = database.connect_params
     server = given.get("unix_socket") or ":".join(str(given[key]) for key in ("host", "port") if given.get(key))
     return f"{kind_of(database)} {server or 'localhost'}/{database.database}"
+
+
+def files_of(database: Database) -> List[Path]:
+    """The files of a SQLite database, those that are there; of any other none."""
+    if not isinstance(database, SqliteDatabase):
+        return []
+    beside = (f"{database.database}{end}" for end in ("", "-wal", "-shm"))
+    return [Path(path) for path in beside if os.path.exists(path)]

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List
 from fate_ext_plugin.errors import ExtError, WorkerError
 from fate_ext_plugin.feature.source import Counts
 from fate_ext_plugin.feature.worker import Task
+from fate_ext_plugin.private_file import private_opener
 
 logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
@@ -39,7 +40,7 @@ class Child:
         """:param log: where the child's stderr goes; read for the reason when it crashes."""
         self._log = log
         self.started = time.monotonic()
-        with open(log, "wb") as stderr:
+        with open(log, "wb", opener=private_opener) as stderr:
             # In a session of its own: Ctrl-C in the server's terminal is for the server, which puts its jobs back.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "fate_ext_plugin.feature.worker"], start_new_session=True,

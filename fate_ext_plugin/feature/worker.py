@@ -16,6 +16,7 @@ from typing import Any, Dict
 from fate_ext_plugin.errors import DiskFull, ExtError, SourceError, WorkerError
 from fate_ext_plugin.feature.source import Join, Source, Workspace
 from fate_ext_plugin.feature.storage import says_disk_full
+from fate_ext_plugin.private_file import OTHERS
 
 LENGTH = struct.Struct(">Q")
 # Address space for what is not the join's own memory: the interpreter, libraries, thread stacks.
@@ -40,6 +41,7 @@ def main() -> None:
     # A library that prints must not garble the reports.
     reports = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
+    os.umask(OTHERS)  # for whatever writes the result
     _offer_to_oom_killer()
     from fate_ext_plugin.feature import duck  # noqa: F401 - loaded while the upload still streams in
 

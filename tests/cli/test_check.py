@@ -63,6 +63,42 @@ def test_a_running_site_is_ok(check: Check, site: Site) -> None:
     assert "ok      database: SQLite" in lines
 
 
+def test_a_data_dir_that_others_can_read_is_never_passed_over(check: Check, site: Site) -> None:
+    site.data_dir.mkdir()
+    site.data_dir.chmod(0o755)
+    status, lines = check()
+    assert (status, problems(lines)) == (1, [
+        f"PROBLEM modes: data_dir. data_dir {site.data_dir} is open to other users of this machine (mode 0755); chmod "
+        "it to 0700, or restart the server, which does."])
+
+
+@pytest.mark.parametrize("mode, fine", [(0o770, True), (0o775, False), (0o1777, False)])
+def test_a_shared_dir_may_be_a_group_s_but_never_everybody_s(
+    check: Check, site: Site, tmp_path: Path, mode: int, fine: bool
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(mode)
+    site.write_settings(shared_dir=str(shared))
+    status, lines = check()
+    assert status == (0 if fine else 1)
+    assert [f"; chmod it to {mode & ~7:04o}." in line for line in problems(lines)] == ([] if fine else [True])
+
+
+def test_a_database_that_others_can_read_is_never_passed_over(check: Check, site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "open" / "ours.db"
+    file.parent.mkdir()
+    file.parent.chmod(0o755)
+    site.write_settings(database={"url": f"sqlite:///{file}"})
+    migrate(open_store(site.conf))
+    file.chmod(0o644)
+    assert [f"{file} is open to other users of this machine, and holds the secret of the tokens; chmod it to 0600." in
+            line for line in problems(check()[1])] == [True]
+    site.start()  # which does
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert problems(check()[1]) == []
+
+
 def test_settings_that_can_t_be_used_are_named(check: Check, site: Site, tmp_path: Path) -> None:
     site.write_settings(concurrent_jobs=0)
     fails(main, ["check", "--conf", str(site.conf)],
@@ -88,7 +124,7 @@ def test_every_problem_is_told_in_one_run(check: Check, site: Site, tmp_path: Pa
 
 
 def test_tables_of_an_older_version(check: Check, site: Site) -> None:
-    site.data_dir.mkdir()
+    site.data_dir.mkdir(0o700)
     store = open_store(site.conf)
     migrate(store)
     store.call(lambda: Migration.delete().where(Migration.f_name == "add_client_role").execute())
