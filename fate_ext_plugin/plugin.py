@@ -108,7 +108,7 @@ class Plugin:
     def _checks(self, hooks: Iterable[Callable[[], object]]) -> Dict[str, Callable[[], object]]:
         """What must be usable for this server to be ready."""
         checks: Dict[str, Callable[[], object]] = {
-            "database": lambda: self.jobs.count_waiting(self._owner), "disk": lambda: self.storage.require_space(0),
+            "database": lambda: self.jobs.count_waiting(self._owner), "disk": self.storage.require_usable,
             "runner": self.runner.require_alive, "hooks": lambda: [opened() for opened in hooks]}
         if self.authentication:
             checks["authentication"] = self.authentication.require_usable

@@ -65,9 +65,9 @@ def _disk(name: str, folder: Path, min_free_bytes: int) -> str:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InvalidSettings(f"{name} {folder}: {existing} is no folder this user may write to.")
     free = shutil.disk_usage(existing).free
-    if free < min_free_bytes:
-        raise DiskFull(
-            f"The disk of {name} has {free // 2**20} MiB free, less than min_free_bytes; every upload is refused.")
+    if free < max(min_free_bytes, 1):
+        raise DiskFull(f"The disk of {name} has {free // 2**20} MiB free, less than min_free_bytes or nothing at all; "
+                       "every upload is refused.")
     return f"{folder}, {free // 2**20} MiB free" + ("" if folder.exists() else ", made at the first start")
 
 

@@ -24,8 +24,8 @@ MAX_LOG_LINES = 20
 class JobError(ExtError):
     """What a child said of its failure, with the code it said it under."""
 
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: int, message: str, public: str) -> None:
+        super().__init__(message, public)
         self.code = code
 
 
@@ -96,7 +96,7 @@ class Child:
                     if "progress" in message:
                         progress(message["progress"])
                     elif "error" in message:
-                        raise JobError(message["error"]["code"], message["error"]["message"])
+                        raise JobError(**message["error"])
                     else:
                         return Counts(**message["done"])
 
@@ -107,7 +107,8 @@ class Child:
         if code == -signal.SIGKILL:
             hint = " (out of memory, most likely: lower job_memory_mb or concurrent_jobs)"
         said = self._said()
-        return WorkerError(f"The job's process {how}{hint}.{' It said: ' + said[-1] if said else ''}")
+        public = f"The job's process {how}{hint}."
+        return WorkerError(f"{public} It said: {said[-1]}" if said else public, public)
 
     def _said(self) -> List[str]:
         try:

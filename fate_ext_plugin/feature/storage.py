@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 LOCK_WAIT_SECONDS = 10.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNUSABLE = (*FULL, errno.EROFS, errno.EIO)
+PROBE_BYTES = 4096
 # What the server and the commands keep in data_dir: other files there are none of ours.
 OURS = ("audit", "database", "fate_ext.db", "fate_ext.db-shm", "fate_ext.db-wal", "incoming", "instance", "jobs",
         "lock", "master_key", "secret")
@@ -189,6 +191,18 @@ class Storage:
             raise DiskFull(
                 f"The disk of data_dir has {free // 2**20} MiB free, which is too little for this request; "
                 "free space there, or lower min_free_bytes.")
+
+    def require_usable(self) -> None:
+        """Write a little where jobs' files and our own are, and see that the configured space is left.
+
+        :raises DiskFull: that can't be done, so that an upload could not be taken.
+        """
+        with disk_errors():
+            for folder in {self._incoming, self._root}:
+                # Without a name, so that nothing is left of it.
+                with tempfile.TemporaryFile(dir=folder) as probe:
+                    probe.write(bytes(PROBE_BYTES))
+        self.require_space(1)
 
     def disk_usage(self) -> Tuple[int, int, int]:
         """Total, used and free bytes of the disk where jobs' files are."""
