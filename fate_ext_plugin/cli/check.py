@@ -150,6 +150,8 @@ def keys(settings: Settings, conf: Path) -> str:
         for party, found in {**ring.public, own_party: ring.private.get(own_party, [])}.items()}
     problems = [f"The last key of party {party} ends {date_of(end)}." for party, end in sorted(ends.items())
                 if end is not None and now < end < now + SOON_MS]
+    problems += [f"Parties {', '.join(parties)} have one key, SHA256:{fingerprint}, and can sign in each other's name; "
+                 "let each have its own." for fingerprint, parties in sorted(ring.shared().items())]
     if own_party and ends[own_party] == now:
         problems.insert(0, f"There is no valid private key of our own, party {own_party}; see `fate-ext key "
                            f"{'rotate' if own_party in ring.private else 'generate'}`.")

@@ -15,6 +15,7 @@ from fate_ext_plugin.db.migration import Migration, migrate
 from tests.support.builder import MakeSite
 from tests.support.commands import Run, end_of, fails
 from tests.support.credit import credit_view
+from tests.support.federation import share_key
 from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
 from tests.support.site import Site, wait_until
@@ -245,7 +246,7 @@ class TestAuthentication:
         assert said() == [f"ok      clients: 1{NO_ADMIN}", "ok      keys: party 9999 can sign; 0 partner(s)"]
         rooms.clients.add("off", "Switched off")
         rooms.clients.enable("off", False)
-        rooms.keys.add_public("10000", vectors("1.11.2")["public_key"], valid_until=now_ms() - 1)
+        rooms.keys.add_public("10000", public_of(private_pem(2048)), valid_until=now_ms() - 1)
         assert said() == [f"ok      clients: 2, 1 of them disabled or expired{NO_ADMIN}",
                           "ok      keys: party 9999 can sign; 1 partner(s), 1 of them without a valid key"]
         rooms.clients.add("ops", "Operator", role="admin")
@@ -265,7 +266,7 @@ class TestAuthentication:
     def test_a_key_that_ends_soon(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
         """Unless another follows it."""
         end = now_ms() + 13 * DAY
-        theirs = vectors("1.11.2")["public_key"]
+        theirs = public_of(private_pem(3072))
         fingerprint = rooms.keys.add_public("10000", theirs, valid_until=end)
         assert said()[1] == f"PROBLEM keys: The last key of party 10000 ends {date_of(end)}."
         rooms.keys.add_public("10000", public_of(private_pem(2048)), valid_from=end - DAY)
@@ -273,6 +274,13 @@ class TestAuthentication:
         rooms.keys.remove("10000", fingerprint)
         rooms.keys.add_public("10000", theirs, valid_until=end - 2 * DAY)
         assert said()[1] == f"PROBLEM keys: The last key of party 10000 ends {date_of(end - 2 * DAY)}."
+
+    def test_two_parties_with_one_key_are_never_passed_over(
+        self, rooms: Rooms, said: Callable[[], List[str]]
+    ) -> None:
+        fingerprint = share_key(rooms.host.store, "10000", vectors("1.11.2")["public_key"])
+        assert said()[1] == (f"PROBLEM keys: Parties 10000, 9999 have one key, SHA256:{fingerprint}, and can sign in "
+                             "each other's name; let each have its own.")
 
     def test_a_rotation_is_no_problem(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
         new = rooms.keys.rotate("9999", now_ms() + DAY, DAY)

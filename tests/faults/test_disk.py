@@ -136,7 +136,7 @@ def test_a_server_that_can_not_write_never_says_that_it_is_ready(site: Site, dis
     filler.unlink()
     wait_until(lambda: says(200, "ready"), what="the server to be ready again")
     disk.fail()
-    wait_until(lambda: says(503, "disk: The disk of data_dir can't be written"), what="the read-only disk to be noticed")
+    wait_until(lambda: says(503, "disk: The disk of data_dir can't be written"), what="the error to be noticed")
 
 
 def test_what_was_accepted_outlives_a_power_cut(site: Site, disk: Disk, tmp_path: Path) -> None:
