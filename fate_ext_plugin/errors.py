@@ -8,10 +8,16 @@ The codes are five digits: the HTTP status, then a running number.
 docs/errors.md is made of the docstrings (``make docs``): the first paragraph is the cause, unless ``Cause:`` says it
 for operators; ``Cure:`` what they do about it; ``Seen:`` where.
 """
+from typing import Optional
+
+LOOK = "the site's operator finds the reason in the server's log"
 
 
 class ExtError(Exception):
-    """Base of all errors that may reach a caller; ``message`` is safe to show.
+    """Base of all errors that may reach a caller.
+
+    ``message`` is for operators of this site: logs, commands, administration. ``public`` is for everybody else: it
+    names no path, address or url of the server.
 
     Cause: Something that nobody thought of: a bug
     Cure: the server's log has the trace; report it
@@ -20,10 +26,14 @@ class ExtError(Exception):
 
     status = 500
     code = 50000
+    #: what callers are told in place of a message that may name a path, an address or a url; None: it names none
+    cover: Optional[str] = None
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, public: Optional[str] = None) -> None:
+        """:param public: the message for callers, where ``cover`` would say too little."""
         super().__init__(message)
         self.message = message
+        self.public = public or self.cover or message
 
 
 class InvalidRequestBody(ExtError):
@@ -413,6 +423,7 @@ class InvalidSettings(ExtError):
     """
 
     status, code = 500, 50001
+    cover = f"The server's settings can't be used; {LOOK}."
 
 
 class SourceError(ExtError):
@@ -423,6 +434,7 @@ class SourceError(ExtError):
     """
 
     status, code = 500, 50002
+    cover = f"The view's source can't be read; {LOOK}, and of a job by `fate-ext jobs show`."
 
 
 class WorkerError(ExtError):
@@ -445,6 +457,18 @@ class UnsupportedHost(ExtError):
     """
 
     status, code = 500, 50004
+    cover = f"The server's FATE Flow is not supported; {LOOK}."
+
+
+class OtherDatabase(ExtError):
+    """A command would open another database than the server works on, where nothing it changes would take effect.
+
+    Cure: the message names both, and says how to reach the server's; mostly FORCE_USE_MYSQL is set for one of them only
+    Seen: commands
+    """
+
+    status, code = 500, 50005
+    cover = f"This is not the server's database; {LOOK}."
 
 
 class HttpVersionTooOld(ExtError):

@@ -22,6 +22,7 @@ from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.job import Jobs
 from fate_ext_plugin.feature.runner import Runner
 from fate_ext_plugin.feature.sample import Sampler
+from fate_ext_plugin.feature.server_database import record_database
 from fate_ext_plugin.feature.servers import Server, Servers
 from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.feature.storage import Storage
@@ -53,6 +54,8 @@ class Plugin:
         self._lock = self.storage.lock()
         try:
             migrate(host.store)
+            self.storage.close_to_others()
+            record_database(host.store, settings.data_dir)
             self.fence = self._make_fence()
             self.authentication = (authentication or self._open_authentication)() if settings.authentication else None
             self.permission = (permission or self._open_permission)() if settings.permission else None
@@ -105,7 +108,7 @@ class Plugin:
     def _checks(self, hooks: Iterable[Callable[[], object]]) -> Dict[str, Callable[[], object]]:
         """What must be usable for this server to be ready."""
         checks: Dict[str, Callable[[], object]] = {
-            "database": lambda: self.jobs.count_waiting(self._owner), "disk": lambda: self.storage.require_space(0),
+            "database": lambda: self.jobs.count_waiting(self._owner), "disk": self.storage.require_usable,
             "runner": self.runner.require_alive, "hooks": lambda: [opened() for opened in hooks]}
         if self.authentication:
             checks["authentication"] = self.authentication.require_usable

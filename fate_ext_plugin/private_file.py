@@ -1,17 +1,52 @@
-"""Files that hold a secret."""
+"""Files and folders for their owner alone, such as those that hold a secret."""
 import os
 import secrets
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator
 
 from fate_ext_plugin.errors import InvalidSettings
 
+#: the permission bits of group and all others
+OTHERS = 0o077
+
 
 def require_private(path: Path) -> None:
     """:raises InvalidSettings: others than its owner may read it. :raises OSError: it is not there."""
-    if path.stat().st_mode & 0o077:
+    if mode_of(path) & OTHERS:
         raise InvalidSettings(f"{path} is readable by others than its owner; chmod 600 it.")
+
+
+def mode_of(path: Path) -> int:
+    """Its permission bits. :raises OSError: it is not there."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def take_from_others(path: Path) -> bool:
+    """Leave a file or folder to its owner alone; returns whether others had any access.
+
+    :raises InvalidSettings: they have, and this process can't change that.
+    :raises OSError: it is not there.
+    """
+    mode = mode_of(path)
+    if not mode & OTHERS:
+        return False
+    try:
+        path.chmod(mode & ~OTHERS)
+        reason = "its file system keeps no modes" if mode_of(path) & OTHERS else ""
+    except PermissionError as error:
+        reason = f"{error.strerror}: it belongs to the user ID {path.stat().st_uid}"
+    if reason:
+        raise InvalidSettings(f"{path} is open to others than its owner (mode {mode:04o}), and that can't be changed "
+                              f"({reason}). Give it to the user that the server runs as, with mode "
+                              f"{mode & ~OTHERS:04o}.")
+    return True
+
+
+def private_opener(path: str, flags: int) -> int:
+    """For :func:`open`: a file that it makes is for its owner alone."""
+    return os.open(path, flags, 0o600)
 
 
 def make_private(path: Path, content: bytes) -> None:

@@ -13,32 +13,40 @@ class Readiness:
 
     def __init__(self, checks: Mapping[str, Callable[[], object]]) -> None:
         self._watches = {name: Watch(check) for name, check in checks.items()}
-        self._told: Dict[str, str] = {}
+        self._logged: Dict[str, str] = {}
 
     def problems(self) -> Dict[str, str]:
-        """What can't be used, and why, without a secret; seconds old at most."""
+        """What can't be used, and why, for operators; seconds old at most."""
+        return {name: error.message for name, error in self._failures().items()}
+
+    def _failures(self) -> Dict[str, ExtError]:
         for watch in self._watches.values():
             watch.begin()
-        found = {}
+        found: Dict[str, ExtError] = {}
+        reasons: Dict[str, str] = {}
         for name, watch in self._watches.items():
             try:
                 watch.get()
             except ExtError as error:
-                found[name] = error.message
+                found[name] = error
+                if error.message != error.public:
+                    reasons[name] = error.message
             except Exception as error:
-                found[name] = f"{type(error).__name__}; look at the server's log."
-                if self._told.get(name) != found[name]:
-                    logger.error("%s: %s: %s", name, type(error).__name__, error)
-        self._told = found
+                found[name] = NotReady(f"{type(error).__name__}; look at the server's log.")
+                reasons[name] = f"{type(error).__name__}: {error}"
+        for name, reason in reasons.items():
+            if self._logged.get(name) != reason:  # a probe comes every few seconds
+                logger.error("%s: %s", name, reason)
+        self._logged = reasons
         return found
 
     def require(self) -> None:
-        """:raises NotReady: names all that can't be used."""
-        problems = self.problems()
-        if problems:
-            raise NotReady(" ".join(f"{name}: {reason}" for name, reason in problems.items()))
+        """:raises NotReady: names all that can't be used, in words for anyone."""
+        failures = self._failures()
+        if failures:
+            raise NotReady(" ".join(f"{name}: {error.public}" for name, error in failures.items()))
 
     def states(self) -> Dict[str, bool]:
         """Each check by name: whether it passes."""
-        problems = self.problems()
-        return {name: name not in problems for name in self._watches}
+        failures = self._failures()
+        return {name: name not in failures for name in self._watches}

@@ -4,10 +4,12 @@ import threading
 from typing import Any, List
 
 from fate_ext_plugin.apps import TIMEOUT_SECONDS, create_app
+from fate_ext_plugin.db.place import files_of
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.fence import RedactTokens
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
+from fate_ext_plugin.private_file import take_from_others
 from fate_ext_plugin.serving import connections
 from fate_ext_plugin.settings import Settings
 from fate_ext_plugin.stop_signals import StopSignals
@@ -47,10 +49,13 @@ def serve(settings: Settings) -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactTokens())
     signals = StopSignals(END_SECONDS)
-    plugin = Plugin(settings, Standalone(settings))
+    host = Standalone(settings)
+    plugin = Plugin(settings, host)
     server = make_server(settings, create_app(plugin.manager()))
     listen = settings.listen
     try:
+        for file in files_of(host.store.database):
+            take_from_others(file)
         try:
             server.prepare()
         except OSError as error:

@@ -173,12 +173,25 @@ def answer_error(error: Exception) -> Tuple[Response, int]:
     ApiReader dies of a missing ``data`` at once, where it would poll on for hours otherwise (contract section 2).
     """
     if isinstance(error, ExtError):
-        return _answer(error.status, error.code, error.message)
+        return _answer(error.status, error.code, told(error))
     if isinstance(error, HTTPException):
         status = error.code or 500
         return _answer(status, status * 100, f"{error.name}: {error.description}")
     logger.exception("%s %s", request.method, request.path)
     return _answer(500, 50000, "Internal error; look at the server's log.")
+
+
+def trust_caller() -> None:
+    """From here on this request's caller is known as an operator of this site, who may read whole messages."""
+    g.fate_ext_operator = True
+
+
+def told(error: ExtError) -> str:
+    """What this request's caller may know of an error. What an operator alone may know goes to the log for others."""
+    if error.public == error.message or g.get("fate_ext_operator"):
+        return error.message
+    logger.error("%s %s: %s", request.method, request.path, error.message)
+    return error.public
 
 
 def _answer(status: int, code: int, message: str) -> Tuple[Response, int]:

@@ -11,7 +11,7 @@ from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from fate_ext_plugin.admin.desk import Desk
-from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps import Door, told, trust_caller
 from fate_ext_plugin.apps.authentication_app import read_body
 from fate_ext_plugin.apps.headers import cookies, parse_parameters, preferences
 from fate_ext_plugin.auth.client import ADMIN_CHECK
@@ -140,6 +140,7 @@ class Console:
             return self._sign_in(browser, typed)
         if browser.session is None or browser.client is None:
             return self._stranger(browser, path)
+        trust_caller()
         if path == "/sign-out":
             return self._sign_out(browser)
         route, variables = _route(path)
@@ -192,7 +193,8 @@ class Console:
             client = self._clients.sign_in(
                 replace(_as_asked(browser), headers={"app-key": app_key}), secret)
         except ExtError as error:
-            return self._sign_in_page(browser, Form("sign-in", {"app_key": [app_key]}, error), error.status)
+            form = Form("sign-in", {"app_key": [app_key]}, ExtError(told(error)))
+            return self._sign_in_page(browser, form, error.status)
         self._sessions.end(browser.cookie)
         response = _to(url(_known(f"/{request.args.get('next', '')}")))
         self._set_cookie(response, self._sessions.begin(client))
@@ -264,7 +266,7 @@ class Console:
         if isinstance(error, HTTPException):
             status, message = error.code or 500, f"{error.name}: {error.description}"
         elif isinstance(error, ExtError):
-            status, message = error.status, error.message
+            status, message = error.status, told(error)
         else:
             logger.exception("%s %s", request.method, request.path)
             status, message = 500, "Internal error; look at the server's log."

@@ -32,6 +32,8 @@ BEAT_SECONDS = 20.0
 MAX_WAIT_SECONDS = 43200.0
 # In a url that one server gives for another: the one that it means.
 SENT_TO = "server"
+# Of a job that an older version ended, whose reason may name a path.
+ENDED = "The feature job has ended; the site's operator finds the reason by `fate-ext jobs show`."
 # How a body without a length is sent: by the server, or framed by us where it can't.
 Frame = Callable[[Iterable[bytes]], Iterable[bytes]]
 
@@ -109,10 +111,10 @@ def _held(answers: Iterator[Job], job_id: str) -> Union[Response, Tuple[Response
         with held():
             following = next(answers, None) if job.active else None
     except UnknownJob as error:
-        return jsonify(_answer(job_id, "unknown", error.code, error.message))
+        return jsonify(_answer(job_id, "unknown", error.code, error.public))
     except DatabaseUnavailable as error:
         # To ApiReader a status other than 200 means: ask again; without a data.status it would die.
-        return jsonify(_answer(job_id, states.RUNNING, error.code, error.message)), error.status
+        return jsonify(_answer(job_id, states.RUNNING, error.code, error.public)), error.status
     if following is None:
         return jsonify(_answer_for(job))
 
@@ -138,7 +140,7 @@ def _answer_for(job: Job) -> Dict[str, Any]:
         return _answer(job.job_id, states.SUCCESS, 0, f"{job.matched} of {job.ids} IDs have features.", job)
     if job.status == states.EXPIRED:
         return _answer(job.job_id, states.EXPIRED, 41001, "The result was deleted; run the FATE job again.", job)
-    return _answer(job.job_id, job.status, job.error_code or JobCanceled.code, job.error or job.status, job)
+    return _answer(job.job_id, job.status, job.error_code or JobCanceled.code, job.public_error or ENDED, job)
 
 
 def _answer(job_id: str, status: str, code: int, message: str, job: Optional[Job] = None) -> Dict[str, Any]:

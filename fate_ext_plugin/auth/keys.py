@@ -2,7 +2,7 @@
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
 from fate_ext_plugin.auth.box import SecretBox
 from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
@@ -10,7 +10,7 @@ from fate_ext_plugin.auth.session import Sessions
 from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, create_once, dicts, now_ms
-from fate_ext_plugin.errors import ExtError, InvalidKey, UnknownKey
+from fate_ext_plugin.errors import ExtError, InvalidKey, KeyTaken, UnknownKey
 
 PRIVATE, PUBLIC = "private", "public"
 # How the outcome of a key that could not be taken over begins.
@@ -80,6 +80,13 @@ class KeyRing:
         """Every key that a signature of this party may be made with now; our own private keys among them."""
         return [key for key in (*self.public.get(party_id, ()), *self.private.get(party_id, ())) if key.valid(now)]
 
+    def shared(self) -> Dict[str, List[str]]:
+        """Fingerprints of keys that several parties have, as an older version accepted them, and whose they are."""
+        parties: Dict[str, Set[str]] = {}
+        for _, key in self.rows.values():
+            parties.setdefault(key.fingerprint, set()).add(key.party_id)
+        return {fingerprint: sorted(found) for fingerprint, found in parties.items() if len(found) > 1}
+
     def policy(self, party_id: str) -> Policy:
         return self.policies.get(party_id, Policy())
 
@@ -122,6 +129,7 @@ class SiteKeys:
         """Accept a partner's public key, beside those it has; returns the fingerprint.
 
         :raises InvalidKey: no RSA public key of 2048 bits or more.
+        :raises KeyTaken: it is another party's, or our own.
         """
         rsa = parse_key(pem)
         if rsa.private:
@@ -134,6 +142,7 @@ class SiteKeys:
         """Take a key of our own, or make one; returns the fingerprint.
 
         :raises InvalidKey: no RSA private key of 2048 to 8192 bits, or one whose signatures have no padding.
+        :raises KeyTaken: it is another party's.
         """
         rsa = parse_key(pem) if pem else new_key()
         if not rsa.private:
@@ -153,6 +162,7 @@ class SiteKeys:
         if valid_from is not None and valid_until is not None and valid_until <= valid_from:
             raise InvalidKey("The key would end before it begins.")
         fingerprint = rsa.fingerprint
+        self._require_unshared(party_id, fingerprint)
         if kind == PUBLIC and self._has(_id(PRIVATE, party_id, fingerprint)):
             return fingerprint  # our own, which is there with more
         key_id = _id(kind, party_id, fingerprint)
@@ -163,6 +173,17 @@ class SiteKeys:
             f_valid_from=valid_from, f_valid_until=valid_until))
         self._cached.forget()
         return fingerprint
+
+    def _require_unshared(self, party_id: str, fingerprint: str) -> None:
+        """A key proves who signs: two parties with one key could speak for each other."""
+        row = tables.SiteKey
+        other = self._store.call(lambda: row.get_or_none(
+            (row.f_fingerprint == fingerprint) & (row.f_party_id != party_id)))
+        if other:
+            whose = "our own key, of" if other.f_kind == PRIVATE else "the key of"
+            raise KeyTaken(
+                f"SHA256:{fingerprint} is {whose} party {other.f_party_id} already. Two parties with one key could "
+                f"sign in each other's name; party {party_id} needs a key of its own.")
 
     def rotate(self, party_id: str, start: int, overlap_ms: int) -> str:
         """Make a new key of our own that signs from ``start`` on; older ones are accepted ``overlap_ms`` longer."""

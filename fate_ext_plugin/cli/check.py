@@ -3,15 +3,17 @@ import os
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Callable, Iterator, Optional, Tuple, TypeVar
+from typing import Callable, Dict, Iterator, Optional, Tuple, TypeVar
 
-from peewee import MySQLDatabase, PostgresqlDatabase, SqliteDatabase
+from peewee import MySQLDatabase
 
 from fate_ext_plugin.cli.check_flow import flow_tests
 from fate_ext_plugin.cli.check_hooks import hook_tests
+from fate_ext_plugin.cli.check_modes import modes
 from fate_ext_plugin.cli.findings import Doubtful, Findings, Test, Tests
 from fate_ext_plugin.db.base import Store, date_of, now_ms
-from fate_ext_plugin.errors import DatabaseUnavailable, DiskFull, ExtError, InvalidSettings
+from fate_ext_plugin.db.place import kind_of
+from fate_ext_plugin.errors import DatabaseUnavailable, DiskFull, ExtError, InvalidSettings, OtherDatabase
 from fate_ext_plugin.fence import Fence
 from fate_ext_plugin.registration import MAX_URL, service_uris, services_of
 from fate_ext_plugin.settings import ServiceConf, Settings, fate_base
@@ -20,7 +22,6 @@ T = TypeVar("T")
 # Partners need some days to exchange keys.
 SOON_MS = 14 * 86_400_000
 NOTHING_YET = "none yet"
-DATABASES = {MySQLDatabase: "MySQL", PostgresqlDatabase: "PostgreSQL", SqliteDatabase: "SQLite"}
 
 
 def checks(settings: Settings, conf: Path, flow: Optional[str] = None) -> Iterator[Tuple[str, Test]]:
@@ -29,18 +30,28 @@ def checks(settings: Settings, conf: Path, flow: Optional[str] = None) -> Iterat
     :param flow: the FATE Flow to look at; None: the one that ``conf`` configures, if it runs.
     """
     service_conf, base = ServiceConf(conf), fate_base(conf)
-    tests: Tests = [("disk", partial(disk, settings)), ("database", partial(database, settings, conf)),
+    tests: Tests = [("disk", partial(disk, settings)), ("modes", partial(modes, settings, conf)),
+                    ("database", partial(database, settings, conf)),
                     ("registry", partial(registry, settings, service_conf))]
-    tests.append(("servers", partial(servers, settings, conf)))
+    stored: Dict[str, Callable[[Settings, Path], str]] = {"servers": servers}
     if settings.authentication:
-        tests += [("clients", partial(clients, settings, conf)), ("keys", partial(keys, settings, conf))]
+        stored.update(clients=clients, keys=keys)
     if settings.permission:
-        tests.append(("permission", partial(permission, settings, conf)))
+        stored["permission"] = permission
+    tests += [(name, partial(of_the_server, test, settings, conf)) for name, test in stored.items()]
     tests += [(f"view {name}", partial(view, settings, name)) for name in sorted(settings.views)]
     yield from tests
     if base:
         yield from hook_tests(settings, service_conf, base)
     yield from flow_tests(settings, service_conf, flow)
+
+
+def of_the_server(test: Callable[[Settings, Path], str], settings: Settings, conf: Path) -> str:
+    """A test of what is in the server's database. Where this is another one, the test of the database says so."""
+    try:
+        return _asked(lambda: test(settings, conf))
+    except OtherDatabase:
+        raise Doubtful("Not looked at: this is not the server's database.") from None
 
 
 def disk(settings: Settings) -> str:
@@ -54,9 +65,9 @@ def _disk(name: str, folder: Path, min_free_bytes: int) -> str:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InvalidSettings(f"{name} {folder}: {existing} is no folder this user may write to.")
     free = shutil.disk_usage(existing).free
-    if free < min_free_bytes:
-        raise DiskFull(
-            f"The disk of {name} has {free // 2**20} MiB free, less than min_free_bytes; every upload is refused.")
+    if free < max(min_free_bytes, 1):
+        raise DiskFull(f"The disk of {name} has {free // 2**20} MiB free, less than min_free_bytes or nothing at all; "
+                       "every upload is refused.")
     return f"{folder}, {free // 2**20} MiB free" + ("" if folder.exists() else ", made at the first start")
 
 
@@ -66,7 +77,7 @@ def database(settings: Settings, conf: Path) -> str:
 
     if not_made_yet(settings, conf):
         return "SQLite in data_dir, made at the first start"
-    store = open_store(conf)
+    store = _asked(lambda: open_store(conf))
     _asked(lambda: store.call(lambda: store.database.execute_sql("SELECT 1")))
     missing = _asked(lambda: missing_steps(store))
     if missing:
@@ -76,7 +87,7 @@ def database(settings: Settings, conf: Path) -> str:
     if longest is not None and longest < MAX_URL:
         raise InvalidSettings(f"The column f_url of t_service_registry_info holds {longest} characters; FATE Flow's "
                               f"own holds {MAX_URL}. Widen it, or MySQL refuses or cuts our urls.")
-    return next(name for kind, name in DATABASES.items() if isinstance(store.database, kind))
+    return kind_of(store.database)
 
 
 def _url_column(store: Store) -> Optional[int]:
@@ -106,7 +117,7 @@ def servers(settings: Settings, conf: Path) -> str:
     if not_made_yet(settings, conf):
         return NOTHING_YET
     try:
-        return _asked(lambda: look(settings, conf, open_store(conf)))
+        return look(settings, conf, open_store(conf))
     except DatabaseUnavailable:
         raise Doubtful("Not looked at, since the database does not answer.") from None
 
@@ -115,7 +126,7 @@ def clients(settings: Settings, conf: Path) -> str:
     from fate_ext_plugin.auth.clients import ADMIN
     from fate_ext_plugin.cli.rooms import look_into_rooms
 
-    rooms = _asked(lambda: look_into_rooms(settings, conf))
+    rooms = look_into_rooms(settings, conf)
     if rooms is None:
         return NOTHING_YET
     now = now_ms()
@@ -129,7 +140,7 @@ def clients(settings: Settings, conf: Path) -> str:
 def keys(settings: Settings, conf: Path) -> str:
     from fate_ext_plugin.cli.rooms import covered_until, look_into_rooms
 
-    rooms = _asked(lambda: look_into_rooms(settings, conf))
+    rooms = look_into_rooms(settings, conf)
     if rooms is None or not rooms.keys.rows():
         return f"{NOTHING_YET}; the first start makes ours"
     now, ring, own_party = now_ms(), rooms.keys.ring(), rooms.host.party_id()
@@ -139,6 +150,8 @@ def keys(settings: Settings, conf: Path) -> str:
         for party, found in {**ring.public, own_party: ring.private.get(own_party, [])}.items()}
     problems = [f"The last key of party {party} ends {date_of(end)}." for party, end in sorted(ends.items())
                 if end is not None and now < end < now + SOON_MS]
+    problems += [f"Parties {', '.join(parties)} have one key, SHA256:{fingerprint}, and can sign in each other's name; "
+                 "let each have its own." for fingerprint, parties in sorted(ring.shared().items())]
     if own_party and ends[own_party] == now:
         problems.insert(0, f"There is no valid private key of our own, party {own_party}; see `fate-ext key "
                            f"{'rotate' if own_party in ring.private else 'generate'}`.")
@@ -159,7 +172,7 @@ def permission(settings: Settings, conf: Path) -> str:
     if not not_made_yet(settings, conf):
         store = open_store(conf)
         store.bind([Grant])
-        count = _asked(lambda: store.call(lambda: Grant.select().count() if Grant.table_exists() else 0))
+        count = store.call(lambda: Grant.select().count() if Grant.table_exists() else 0)
     if section_of(settings).mode == OBSERVE:
         found.doubts.append("It is only observed: every job is allowed.")
     elif not count:

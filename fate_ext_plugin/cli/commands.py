@@ -57,7 +57,7 @@ def register(conf: Path, flow: str) -> None:
 @CONF
 def metrics_url(conf: Path) -> None:
     """Print the url of /v1/ext/metrics for Prometheus, with its token: keep it secret."""
-    from fate_ext_plugin.cli.database import open_host
+    from fate_ext_plugin.cli.database import find_host
     from fate_ext_plugin.feature.storage import Storage
     from fate_ext_plugin.fence import Fence
     from fate_ext_plugin.registration import service_uri
@@ -68,7 +68,7 @@ def metrics_url(conf: Path) -> None:
         raise ExtError("metrics is off; set `metrics: true` in service_conf.yaml and restart the server.")
     storage = Storage(settings.data_dir, settings.min_free_bytes)
     storage.open()
-    host, port = open_host(conf).address
+    host, port = find_host(conf).address
     click.echo(f"http://{host}:{port}{service_uri(Fence(storage.secret(), (), ()), 'metrics')}")
 
 

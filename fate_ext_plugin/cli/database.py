@@ -6,15 +6,26 @@ from typing import Any
 
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import InvalidSettings
+from fate_ext_plugin.feature.server_database import require_server_database
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.settings import Settings, fate_base, read_settings_file
 
 
-def open_host(conf: Path) -> Any:
+def find_host(conf: Path) -> Any:
     """FATE Flow where ``conf`` is FATE's own, else what ``fate-ext serve`` lives in:
-    a :class:`fate_ext_plugin.host.Host`."""
+    a :class:`fate_ext_plugin.host.Host`. Opens no database."""
     base = fate_base(conf)
     return fate_host(base) if base else Standalone(read_settings_file(conf))
+
+
+def open_host(conf: Path) -> Any:
+    """Likewise, with the database that the server works on.
+
+    :raises OtherDatabase: it is another one.
+    """
+    host = find_host(conf)
+    require_server_database(host.store, read_settings_file(conf).data_dir)
+    return host
 
 
 def open_store(conf: Path) -> Store:

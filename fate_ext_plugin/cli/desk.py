@@ -91,7 +91,7 @@ class CommandDesk(Desk):
     def readiness(self) -> Readiness:  # type: ignore[override]
         """What a command can see of it: nothing of a server's threads and hooks."""
         checks: Dict[str, Callable[[], object]] = {
-            "database": self.jobs.count, "disk": lambda: self.storage.require_space(0)}
+            "database": self.jobs.count, "disk": lambda: self.storage.require_usable()}
         if self.settings.authentication:
             checks["authentication"] = self.rooms.prove
         if self.settings.permission:

@@ -55,8 +55,8 @@ def open_rooms(conf: Path) -> Rooms:
     settings = read_settings_file(conf)
     chosen = section_of(settings)
     Storage(settings.data_dir, settings.min_free_bytes).open()
-    box = open_box(chosen, make=True)
     host = open_host(conf)
+    box = open_box(chosen, make=True)
     migrate(host.store)
     return _rooms(host, box)
 

@@ -26,6 +26,7 @@ class FeatureJob(ExtModel):
     f_elapsed = BigIntegerField(null=True)
     f_error_code = IntegerField(null=True)
     f_error = AnyTextField(null=True)
+    f_public_error = AnyTextField(null=True)
 
     class Meta:
         table_name = "t_ext_feature_job"

@@ -46,14 +46,8 @@ def create_servers() -> None:
 
 
 def add_client_role() -> None:
-    """A client that was there before has none. Tables that are made now have the column already."""
-    database = Client._meta.database
-    try:
-        # Asked by reading it, which each dialect answers, whatever schema the table is in.
-        with database.atomic():
-            Client.select(Client.f_role).first()
-    except Exception:  # each driver calls it differently
-        database.execute_sql(f"ALTER TABLE {Client._meta.table_name} ADD COLUMN f_role VARCHAR(10)")
+    """A client that was there before has none."""
+    _add_column(Client.f_role, "VARCHAR(10)")
 
 
 def add_page_indexes() -> None:
@@ -68,9 +62,27 @@ def add_page_indexes() -> None:
                 database.execute(model._schema._create_index(index))
 
 
+def add_public_error() -> None:
+    """A job that ended before has none."""
+    _add_column(FeatureJob.f_public_error, "TEXT")
+
+
+def _add_column(field: Any, type_name: str) -> None:
+    """Tables that are made now have the column already."""
+    model = field.model
+    database = model._meta.database
+    try:
+        # Asked by reading it, which each dialect answers, whatever schema the table is in.
+        with database.atomic():
+            model.select(field).first()
+    except Exception:  # each driver calls it differently
+        database.execute_sql(f"ALTER TABLE {model._meta.table_name} ADD COLUMN {field.column_name} {type_name}")
+
+
 # Append only. Each step may be run again after a crash, or by two servers at once, so it must not mind.
 STEPS: List[Callable[[], None]] = [
-    create_feature_jobs, create_authentication, create_permission, create_servers, add_client_role, add_page_indexes]
+    create_feature_jobs, create_authentication, create_permission, create_servers, add_client_role, add_page_indexes,
+    add_public_error]
 MODELS = [Migration, FeatureJob, Client, SiteKey, SitePolicy, Nonce, Grant, GrantKey, GrantUse, GrantJob, Revision,
           Server, Secret, Failure]
 

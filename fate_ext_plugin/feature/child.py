@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List
 from fate_ext_plugin.errors import ExtError, WorkerError
 from fate_ext_plugin.feature.source import Counts
 from fate_ext_plugin.feature.worker import Task
+from fate_ext_plugin.private_file import private_opener
 
 logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
@@ -23,8 +24,8 @@ MAX_LOG_LINES = 20
 class JobError(ExtError):
     """What a child said of its failure, with the code it said it under."""
 
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: int, message: str, public: str) -> None:
+        super().__init__(message, public)
         self.code = code
 
 
@@ -39,7 +40,7 @@ class Child:
         """:param log: where the child's stderr goes; read for the reason when it crashes."""
         self._log = log
         self.started = time.monotonic()
-        with open(log, "wb") as stderr:
+        with open(log, "wb", opener=private_opener) as stderr:
             # In a session of its own: Ctrl-C in the server's terminal is for the server, which puts its jobs back.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "fate_ext_plugin.feature.worker"], start_new_session=True,
@@ -95,7 +96,7 @@ class Child:
                     if "progress" in message:
                         progress(message["progress"])
                     elif "error" in message:
-                        raise JobError(message["error"]["code"], message["error"]["message"])
+                        raise JobError(**message["error"])
                     else:
                         return Counts(**message["done"])
 
@@ -106,7 +107,8 @@ class Child:
         if code == -signal.SIGKILL:
             hint = " (out of memory, most likely: lower job_memory_mb or concurrent_jobs)"
         said = self._said()
-        return WorkerError(f"The job's process {how}{hint}.{' It said: ' + said[-1] if said else ''}")
+        public = f"The job's process {how}{hint}."
+        return WorkerError(f"{public} It said: {said[-1]}" if said else public, public)
 
     def _said(self) -> List[str]:
         try:

@@ -29,11 +29,15 @@ ACTIVE = (WAITING, RUNNING)
 # A job whose server died is run again, but one that takes its server down with it is not run for ever.
 MAX_ATTEMPTS = 3
 MAX_ERROR_LENGTH = 2000
+CANCELED_BY = "The job was canceled by an operator of this site."
 
 
 @dataclass(frozen=True)
 class Job:
-    """A row of ``t_ext_feature_job`` as a value; times in ms since 1970."""
+    """A row of ``t_ext_feature_job`` as a value; times in ms since 1970.
+
+    ``error`` is for operators, ``public_error`` for the FATE job: None also where an older version ended the job.
+    """
 
     job_id: str
     status: str
@@ -54,6 +58,7 @@ class Job:
     end_time: Optional[int] = None
     error_code: Optional[int] = None
     error: Optional[str] = None
+    public_error: Optional[str] = None
 
     @property
     def active(self) -> bool:
@@ -223,12 +228,12 @@ class Jobs:
 
     def fail(self, job: Job, error: ExtError) -> bool:
         return self._end(_run_of(job), ACTIVE, FAILED, f_error_code=error.code,
-                         f_error=error.message[:MAX_ERROR_LENGTH])
+                         f_error=error.message[:MAX_ERROR_LENGTH], f_public_error=error.public[:MAX_ERROR_LENGTH])
 
     def cancel(self, job_id: str) -> bool:
         """Whosever it is; False where the job has ended already."""
         return self._end(FeatureJob.f_job_id == job_id, ACTIVE, CANCELED,
-                         f_error="The job was canceled by an operator of this site.")
+                         f_error=CANCELED_BY, f_public_error=CANCELED_BY)
 
     def expire(self, job_id: str) -> bool:
         return self._move(FeatureJob.f_job_id == job_id, (SUCCESS,), f_status=EXPIRED)
@@ -297,4 +302,5 @@ def _job(row: FeatureJob) -> Job:
         id_name=row.f_id_name, owner=row.f_owner, attempt=row.f_attempt, fate_job_id=row.f_fate_job_id,
         progress=row.f_progress, ids=row.f_ids, matched=row.f_matched, missing=row.f_missing,
         upload_bytes=row.f_upload_bytes, result_bytes=row.f_result_bytes, create_time=row.f_create_time or 0,
-        start_time=row.f_start_time, end_time=row.f_end_time, error_code=row.f_error_code, error=row.f_error)
+        start_time=row.f_start_time, end_time=row.f_end_time, error_code=row.f_error_code, error=row.f_error,
+        public_error=row.f_public_error)

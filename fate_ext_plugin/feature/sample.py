@@ -76,6 +76,6 @@ class Sampler:
         except Stopped:
             raise JobFailed(f"The test was ended after {SAMPLE_SECONDS:.0f} s; a job may take longer.") from None
         except JobError as error:
-            raise JobFailed(error.message) from None
+            raise JobFailed(error.message, error.public) from None
         header, *lines = work.result_path.read_text("utf-8").splitlines()
         return Sample(header.split(","), [line.split(",") for line in lines], counts.missing)

@@ -173,7 +173,7 @@ class FeatureService:
         if job.status == states.EXPIRED:
             raise ResultExpired("The result was deleted after result_retention_seconds; run the FATE job again.")
         if job.status != states.SUCCESS:
-            reason = f" {job.error}" if job.error else ""
+            reason = f" {job.public_error}" if job.public_error else ""
             raise ResultNotReady(f"The feature job is {job.status}, so there is nothing to download.{reason}")
         if job.owner not in self._servers.mates():
             return self._elsewhere(job.owner, sent_to)
@@ -188,11 +188,14 @@ class FeatureService:
         if server is None or owner in self._servers.gone():
             raise ServerGone(
                 f"The result lies with the server {server.address if server else owner}, which shows no life; start it "
-                "again, or run the FATE job again.")
+                "again, or run the FATE job again.",
+                "The result lies with another server, which shows no life; start it again, or run the FATE job again.")
         if sent_to is not None:
             raise Misdirected(
                 f"This is not the server that has the result, though {server.address} should lead to it; give each "
-                "server an address of its own (fateflow.host, or listen.host where it runs alone).")
+                "server an address of its own (fateflow.host, or listen.host where it runs alone).",
+                "This is not the server that has the result; give each server an address of its own (fateflow.host, or "
+                "listen.host where it runs alone).")
         return Elsewhere(owner, server.address)
 
     def _check_fate_job(self, fate_job_id: Optional[str]) -> None:

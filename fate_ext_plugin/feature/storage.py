@@ -10,21 +10,38 @@ tells whether it is of this database's jobs at all (see ``database_name``).
 """
 import errno
 import fcntl
+import logging
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Iterator, List, Optional, Tuple
 
 from fate_ext_plugin.errors import DiskFull, InvalidSettings
-from fate_ext_plugin.private_file import make_private, replace_private, require_private, sync
+from fate_ext_plugin.private_file import (
+    make_private,
+    mode_of,
+    private_opener,
+    replace_private,
+    require_private,
+    sync,
+    take_from_others,
+)
 
+logger = logging.getLogger(__name__)
 # How long a start waits for a predecessor that is still going down.
 LOCK_WAIT_SECONDS = 10.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNUSABLE = (*FULL, errno.EROFS, errno.EIO)
+PROBE_BYTES = 4096
+# What the server and the commands keep in data_dir: other files there are none of ours.
+OURS = ("audit", "database", "fate_ext.db", "fate_ext.db-shm", "fate_ext.db-wal", "incoming", "instance", "jobs",
+        "lock", "master_key", "secret")
+# The permission bits of those who are neither the owner nor of its group.
+STRANGERS = 0o007
 
 
 class Storage:
@@ -40,9 +57,9 @@ class Storage:
         self.jobs_folder = (shared or root) / "jobs"
 
     def open(self) -> None:
-        """Create the folders, readable by us alone.
+        """Create the folders, and take data_dir from all but its owner.
 
-        :raises InvalidSettings: the folder can't be created or written.
+        :raises InvalidSettings: the folder can't be created or written, or is another user's.
         """
         try:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,21 +67,45 @@ class Storage:
                 self._shared.mkdir(mode=0o700, parents=True, exist_ok=True)
                 # An upload is renamed into place, so it must come in on the same disk.
                 self._incoming = self._shared / "incoming" / self.instance_id()
-            for folder in (self._incoming, self.jobs_folder):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._incoming.parent, self._incoming, self.jobs_folder):
+                folder.mkdir(mode=0o700, exist_ok=True)
             probe = self._incoming / f".probe-{secrets.token_hex(4)}"
             probe.touch()
             probe.unlink()
         except OSError as error:
             where = f"data_dir {self._root}" + (f" or shared_dir {self._shared}" if self._shared else "")
             raise InvalidSettings(f"{where} can't be written: {error.strerror}.") from None
+        if take_from_others(self._root):
+            logger.warning(
+                "data_dir %s was open to other users of this machine; it is its owner's alone now. They may have read "
+                "the secret of the tokens (`fate-ext replace-tokens` makes a new one) and features.", self._root)
+
+    def close_to_others(self) -> None:
+        """Take all that is ours in data_dir from all but its owner: what a copy, a backup or a umask left open. For the
+        server, which owns the folder.
+
+        :raises InvalidSettings: something is another user's.
+        """
+        closed = [str(path.relative_to(self._root)) for path in self._own_files() if _taken(path)]
+        if closed:
+            logger.info("in data_dir, %d files or folders are their owner's alone now: %s%s", len(closed),
+                        ", ".join(closed[:5]), ", ..." if len(closed) > 5 else "")
+        if self._shared and mode_of(self._shared) & STRANGERS:
+            logger.warning("shared_dir %s is open to every user of this machine; chmod o-rwx it.", self._shared)
+
+    def _own_files(self) -> Iterator[Path]:
+        """All of our files and folders in data_dir; links to elsewhere are the operator's."""
+        for name in OURS:
+            yield self._root / name
+            for folder, folders, files in os.walk(self._root / name):
+                yield from (Path(folder) / inner for inner in (*folders, *files))
 
     def lock(self) -> BinaryIO:
         """Own the folder until the file returned is closed or the process ends.
 
         :raises InvalidSettings: another process owns it.
         """
-        file = open(self._root / "lock", "a+b")  # noqa: SIM115 - held open on purpose
+        file = open(self._root / "lock", "a+b", opener=private_opener)  # noqa: SIM115 - held open on purpose
         deadline = time.monotonic() + LOCK_WAIT_SECONDS
         while True:
             try:
@@ -117,7 +158,7 @@ class Storage:
         try:
             with disk_errors():
                 folder.mkdir(mode=0o700)
-                with open(folder / "ids", "w+b") as file:
+                with open(folder / "ids", "w+b", opener=private_opener) as file:
                     self.require_space(0)
                     yield file
                     file.flush()
@@ -150,6 +191,18 @@ class Storage:
             raise DiskFull(
                 f"The disk of data_dir has {free // 2**20} MiB free, which is too little for this request; "
                 "free space there, or lower min_free_bytes.")
+
+    def require_usable(self) -> None:
+        """Write a little where jobs' files and our own are, and see that the configured space is left.
+
+        :raises DiskFull: that can't be done, so that an upload could not be taken.
+        """
+        with disk_errors():
+            for folder in {self._incoming, self._root}:
+                # Without a name, so that nothing is left of it.
+                with tempfile.TemporaryFile(dir=folder) as probe:
+                    probe.write(bytes(PROBE_BYTES))
+        self.require_space(1)
 
     def disk_usage(self) -> Tuple[int, int, int]:
         """Total, used and free bytes of the disk where jobs' files are."""
@@ -225,6 +278,13 @@ class Storage:
     def stored_jobs(self) -> List[str]:
         """IDs of all jobs with files."""
         return os.listdir(self.jobs_folder)
+
+
+def _taken(path: Path) -> bool:
+    """Whether others had access to what is there. A link is the operator's, and what has gone meanwhile is nobody's."""
+    with suppress(FileNotFoundError):
+        return not path.is_symlink() and take_from_others(path)
+    return False
 
 
 def _name_in(path: Path) -> str:

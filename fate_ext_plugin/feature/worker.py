@@ -3,6 +3,7 @@
 It opens no database of the service's and holds no state: when it dies, one job fails. When its server dies, its
 stdin ends and it ends too.
 """
+import errno
 import json
 import os
 import pickle
@@ -16,6 +17,7 @@ from typing import Any, Dict
 from fate_ext_plugin.errors import DiskFull, ExtError, SourceError, WorkerError
 from fate_ext_plugin.feature.source import Join, Source, Workspace
 from fate_ext_plugin.feature.storage import says_disk_full
+from fate_ext_plugin.private_file import OTHERS
 
 LENGTH = struct.Struct(">Q")
 # Address space for what is not the join's own memory: the interpreter, libraries, thread stacks.
@@ -40,6 +42,7 @@ def main() -> None:
     # A library that prints must not garble the reports.
     reports = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
+    os.umask(OTHERS)  # for whatever writes the result
     _offer_to_oom_killer()
     from fate_ext_plugin.feature import duck  # noqa: F401 - loaded while the upload still streams in
 
@@ -59,13 +62,19 @@ def _run(task: Task, reports: Any) -> Dict[str, Any]:
         return {"done": {"ids": counts.ids, "matched": counts.matched}}
     except BaseException as error:  # a library may even call sys.exit
         known = error if isinstance(error, ExtError) else _known(error, task)
-        return {"error": {"code": known.code, "message": known.message.encode("utf-8", "replace").decode("utf-8")}}
+        return {"error": {"code": known.code, "message": _encodable(known.message), "public": _encodable(known.public)}}
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _known(error: BaseException, task: Task) -> ExtError:
     """An error of our own for any other."""
     if says_disk_full(error):
         return DiskFull("The disk of data_dir became full; free space there and run the FATE job again.")
+    if isinstance(error, OSError) and error.errno == errno.EROFS:  # a source is only read
+        return DiskFull(f"The disk of data_dir can't be written: {error.strerror}.")
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
         return WorkerError(
             f"The join needs more than job_memory_mb ({task.work.memory_bytes // 2**20}); raise it, or ask for fewer "

@@ -17,6 +17,7 @@ from tests.support.admin import PREFIX, Admin
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
 from tests.support.credit import credit_view
+from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
 from tests.support.site import Site, wait_until
 from tests.support.slow_source import slow_view, wait_started
@@ -236,7 +237,7 @@ class TestClients:
 
 
 class TestKeys:
-    PUBLIC = vectors("1.10.0")["public_key"]
+    PUBLIC = public_of(private_pem(2048))
 
     def test_ours_is_shown_for_partners(self, admin: Admin) -> None:
         own, = admin.get("/keys/own")["keys"]
@@ -249,6 +250,8 @@ class TestKeys:
             "party_id": 10000, "public_key": self.PUBLIC, "valid_until": "2099-01-31"})
         assert (added["party_id"], added["kind"], added["valid_until"]) == ("10000", "public", "2099-01-31 00:00:00")
         assert added in admin.get("/keys")["keys"]
+        refused(admin.ask("POST", "/keys", body={"party_id": 10001, "public_key": self.PUBLIC}), 409,
+                "is the key of party 10000 already")
         gone = admin.done("DELETE", f"/keys/10000/{added['fingerprint']}")
         assert gone == added and added not in admin.get("/keys")["keys"]
         refused(admin.ask("DELETE", f"/keys/10000/{added['fingerprint']}"), 404, "has no key")

@@ -11,7 +11,7 @@ from fate_ext_plugin.authentication import Authentication, SecretBox, open_authe
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidSettings, Unauthenticated
 from fate_ext_plugin.settings import Settings, parse_settings
-from tests.support.keys import private_pem
+from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
 
 Rows = Iterable[Tuple[str, str, str]]
@@ -40,7 +40,7 @@ def test_the_first_start_makes_a_key_of_our_own_and_later_ones_keep_it(settings:
 
 def test_fate_flows_own_keys_are_taken_over_because_partners_know_them(settings: Settings, store: Store) -> None:
     pair = vectors("1.11.2")
-    rows = [("10000", "public", pair["public_key"]), ("9999", "public", pair["public_key"]),
+    rows = [("10000", "public", public_of(private_pem(2048))), ("9999", "public", pair["public_key"]),
             ("9999", "private", pair["private_key"])]
     signed = start(settings, store, rows).sites.sign("9999", {})
     assert signed.partition("~")[0] == pair["vectors"][0]["site_signature"]

@@ -18,7 +18,7 @@ from fate_ext_plugin.auth.rsa import RsaKey, parse_key
 from fate_ext_plugin.auth.session import CURVE, LONGEST, PURPOSE, InvalidVoucher, Session, Sessions, _vouched
 from fate_ext_plugin.db.base import Store
 from tests.support.examples import examples
-from tests.support.federation import BODY, BOX, Federation
+from tests.support.federation import BODY, BOX, Federation, share_key
 from tests.support.keys import private_pem
 from tests.support.recordings import vectors
 
@@ -230,13 +230,13 @@ def test_what_a_key_vouched_for_ends_with_it(federation: Federation, store: Stor
     """Though the voucher was verified before, and goes on for most of an hour."""
     another = SiteKeys(store, BOX)  # of a server beside, or of the command line
     pem = federation.keys.ring().private["9999"][0].rsa.public_pem
-    fingerprint = another.add_public("6666", pem)
-    another.add_public("7777", pem, valid_until=now_of(federation) + 60_000)
+    fingerprint = share_key(store, "6666", pem)
+    share_key(store, "7777", pem, valid_until=now_of(federation) + 60_000)
     federation.keys._cached.forget()  # some seconds pass
     for party in ("6666", "7777"):
         federation.host.check(party, federation.guest.sign("9999", BODY), BODY)
     another.remove("6666", fingerprint)
-    another.add_public("6666", parse_key(other_pem).public_pem)
+    share_key(store, "6666", parse_key(other_pem).public_pem)
     federation.keys._cached.forget()
     federation.refuses("6666", federation.guest.sign("9999", BODY), BODY, "unknown key")
     federation.clock.now += 60

@@ -20,6 +20,7 @@ from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import Unauthenticated
 from tests.support.examples import examples
 from tests.support.federation import BODY, BOX, Federation
+from tests.support.keys import private_pem, public_of
 from tests.support.recordings import DATA, lines_of, vectors
 
 VERSIONS = {"1.11.2": "sha256", "1.10.0": "md5"}
@@ -352,18 +353,18 @@ def test_a_party_without_a_key_is_refused(federation: Federation) -> None:
 
 def test_a_key_that_ends_or_is_removed_during_use(federation: Federation, store: Store) -> None:
     another = SiteKeys(store, BOX)  # of a server beside, or of the command line
-    pem = RSA.import_key(vectors("1.11.2")["private_key"]).publickey().export_key().decode()
-    fingerprint = another.add_public("6666", pem)
-    another.add_public("7777", pem, valid_until=int((federation.clock.now + 100) * 1000))
+    removed, ended = private_pem(3072), private_pem(4096)
+    fingerprint = another.add_public("6666", public_of(removed))
+    another.add_public("7777", public_of(ended), valid_until=int((federation.clock.now + 100) * 1000))
     federation.keys._cached.forget()  # some seconds pass
-    signature = federation.guest.sign("9999", BODY)
-    federation.host.check("7777", signature, BODY)
-    federation.host.check("6666", signature, BODY)
+    signatures = {party: built_in_sign(pem, BODY, SHA256) for party, pem in (("6666", removed), ("7777", ended))}
+    for party, signature in signatures.items():
+        federation.host.check(party, signature, BODY)
     another.remove("6666", fingerprint)
     federation.keys._cached.forget()
-    federation.refuses("6666", signature, BODY, "unknown party")
+    federation.refuses("6666", signatures["6666"], BODY, "unknown party")
     federation.clock.now += 100
-    federation.refuses("7777", signature, BODY, "unknown party")
+    federation.refuses("7777", signatures["7777"], BODY, "unknown party")
 
 
 def test_keys_change_over_with_no_stop(federation: Federation) -> None:

@@ -15,7 +15,7 @@ from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
 from fate_ext_plugin.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
 from fate_ext_plugin.db.auth import Nonce
 from fate_ext_plugin.db.base import Store, now_ms
-from fate_ext_plugin.errors import InvalidKey, Unauthenticated
+from fate_ext_plugin.errors import InvalidKey, KeyTaken, Unauthenticated
 from tests.support.clock import Clock
 from tests.support.databases import KINDS, in_processes
 from tests.support.federation import BOX
@@ -90,17 +90,39 @@ def test_keys_of_fate_flow_are_taken_over_and_bad_ones_are_not(store: Store) -> 
     pair, short = vectors("1.11.2"), public_of(private_pem(1024))
     outcome = keys.take_over([
         ("9999", "public", pair["public_key"]), ("9999", "private", pair["private_key"]),
-        ("10000", "public", vectors("1.10.0")["public_key"]),
+        ("10000", "public", public_of(private_pem(2048))), ("10001", "public", public_of(private_pem(2048))),
+        ("5555", "public", pair["public_key"]),
         ("8888", "public", short),
         ("7777", "public", "no key"), ("6666", "public", pair["private_key"])])
     assert outcome["private 9999"] == outcome["public 9999"]
     assert "1024 bits" in outcome["public 8888"] and "no RSA key" in outcome["public 7777"]
     assert "private key" in outcome["public 6666"]
+    assert "is the key of party 10000 already" in outcome["public 10001"]
+    assert "is our own key, of party 9999 already" in outcome["public 5555"]
     assert [(row["party_id"], row["kind"]) for row in keys.rows()] == [("10000", "public"), ("9999", "private")]
     ring = SiteKeys(store, BOX).ring()
     key = ring.signing_key("9999", now_ms())
     assert key and key.rsa.public_pem.strip() == pair["public_key"].strip()
     assert len(ring.verifying_keys("10000", now_ms())) == 1
+
+
+def test_no_two_parties_have_one_key(store: Store) -> None:
+    """Each could sign in the other's name."""
+    keys, theirs, ours = SiteKeys(store, BOX), private_pem(2048), vectors("1.11.2")
+    keys.add_private("9999", ours["private_key"])
+    fingerprint = keys.add_public("10000", public_of(theirs))
+    assert keys.add_public("10000", public_of(theirs)) == fingerprint, "once more for the same party"
+    with pytest.raises(KeyTaken, match=f"^SHA256:{fingerprint} is the key of party 10000 already. Two parties"):
+        keys.add_public("10001", public_of(theirs))
+    with pytest.raises(KeyTaken, match="is our own key, of party 9999 already"):
+        keys.add_public("10001", ours["public_key"])
+    with pytest.raises(KeyTaken, match="is our own key, of party 9999 already"):
+        keys.add_private("9998", ours["private_key"])
+    with pytest.raises(KeyTaken, match="is the key of party 10000 already"):
+        keys.add_private("9999", theirs)
+    assert [(row["party_id"], row["kind"]) for row in keys.rows()] == [("10000", "public"), ("9999", "private")]
+    keys.remove("10000", fingerprint)
+    assert keys.add_public("10001", public_of(theirs)) == fingerprint, "it is free again"
 
 
 def test_keys_that_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from fate_ext_plugin.db.migration import Migration, migrate
 from tests.support.builder import MakeSite
 from tests.support.commands import Run, end_of, fails
 from tests.support.credit import credit_view
+from tests.support.federation import share_key
 from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
 from tests.support.site import Site, wait_until
@@ -63,6 +64,42 @@ def test_a_running_site_is_ok(check: Check, site: Site) -> None:
     assert "ok      database: SQLite" in lines
 
 
+def test_a_data_dir_that_others_can_read_is_never_passed_over(check: Check, site: Site) -> None:
+    site.data_dir.mkdir()
+    site.data_dir.chmod(0o755)
+    status, lines = check()
+    assert (status, problems(lines)) == (1, [
+        f"PROBLEM modes: data_dir. data_dir {site.data_dir} is open to other users of this machine (mode 0755); chmod "
+        "it to 0700, or restart the server, which does."])
+
+
+@pytest.mark.parametrize("mode, fine", [(0o770, True), (0o775, False), (0o1777, False)])
+def test_a_shared_dir_may_be_a_group_s_but_never_everybody_s(
+    check: Check, site: Site, tmp_path: Path, mode: int, fine: bool
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(mode)
+    site.write_settings(shared_dir=str(shared))
+    status, lines = check()
+    assert status == (0 if fine else 1)
+    assert [f"; chmod it to {mode & ~7:04o}." in line for line in problems(lines)] == ([] if fine else [True])
+
+
+def test_a_database_that_others_can_read_is_never_passed_over(check: Check, site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "open" / "ours.db"
+    file.parent.mkdir()
+    file.parent.chmod(0o755)
+    site.write_settings(database={"url": f"sqlite:///{file}"})
+    migrate(open_store(site.conf))
+    file.chmod(0o644)
+    assert [f"{file} is open to other users of this machine, and holds the secret of the tokens; chmod it to 0600." in
+            line for line in problems(check()[1])] == [True]
+    site.start()  # which does
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert problems(check()[1]) == []
+
+
 def test_settings_that_can_t_be_used_are_named(check: Check, site: Site, tmp_path: Path) -> None:
     site.write_settings(concurrent_jobs=0)
     fails(main, ["check", "--conf", str(site.conf)],
@@ -88,7 +125,7 @@ def test_every_problem_is_told_in_one_run(check: Check, site: Site, tmp_path: Pa
 
 
 def test_tables_of_an_older_version(check: Check, site: Site) -> None:
-    site.data_dir.mkdir()
+    site.data_dir.mkdir(0o700)
     store = open_store(site.conf)
     migrate(store)
     store.call(lambda: Migration.delete().where(Migration.f_name == "add_client_role").execute())
@@ -209,7 +246,7 @@ class TestAuthentication:
         assert said() == [f"ok      clients: 1{NO_ADMIN}", "ok      keys: party 9999 can sign; 0 partner(s)"]
         rooms.clients.add("off", "Switched off")
         rooms.clients.enable("off", False)
-        rooms.keys.add_public("10000", vectors("1.11.2")["public_key"], valid_until=now_ms() - 1)
+        rooms.keys.add_public("10000", public_of(private_pem(2048)), valid_until=now_ms() - 1)
         assert said() == [f"ok      clients: 2, 1 of them disabled or expired{NO_ADMIN}",
                           "ok      keys: party 9999 can sign; 1 partner(s), 1 of them without a valid key"]
         rooms.clients.add("ops", "Operator", role="admin")
@@ -229,7 +266,7 @@ class TestAuthentication:
     def test_a_key_that_ends_soon(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
         """Unless another follows it."""
         end = now_ms() + 13 * DAY
-        theirs = vectors("1.11.2")["public_key"]
+        theirs = public_of(private_pem(3072))
         fingerprint = rooms.keys.add_public("10000", theirs, valid_until=end)
         assert said()[1] == f"PROBLEM keys: The last key of party 10000 ends {date_of(end)}."
         rooms.keys.add_public("10000", public_of(private_pem(2048)), valid_from=end - DAY)
@@ -237,6 +274,13 @@ class TestAuthentication:
         rooms.keys.remove("10000", fingerprint)
         rooms.keys.add_public("10000", theirs, valid_until=end - 2 * DAY)
         assert said()[1] == f"PROBLEM keys: The last key of party 10000 ends {date_of(end - 2 * DAY)}."
+
+    def test_two_parties_with_one_key_are_never_passed_over(
+        self, rooms: Rooms, said: Callable[[], List[str]]
+    ) -> None:
+        fingerprint = share_key(rooms.host.store, "10000", vectors("1.11.2")["public_key"])
+        assert said()[1] == (f"PROBLEM keys: Parties 10000, 9999 have one key, SHA256:{fingerprint}, and can sign in "
+                             "each other's name; let each have its own.")
 
     def test_a_rotation_is_no_problem(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
         new = rooms.keys.rotate("9999", now_ms() + DAY, DAY)

@@ -8,8 +8,10 @@ from peewee import MySQLDatabase
 from fate_ext_plugin.db import migration
 from fate_ext_plugin.db.auth import Client
 from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.db.migration import MODELS, Migration, migrate
 from fate_ext_plugin.errors import DatabaseUnavailable
+from fate_ext_plugin.feature.job import Jobs
 from tests.support.databases import KINDS, empty_store, in_processes, standalone
 
 EVERY = {"f_create_time", "f_create_date", "f_update_time", "f_update_date"}
@@ -17,7 +19,7 @@ COLUMNS = {table: EVERY | own for table, own in {
     "t_ext_feature_job": {
         "f_job_id", "f_fate_job_id", "f_status", "f_owner", "f_attempt", "f_view", "f_request", "f_id_name",
         "f_progress", "f_ids", "f_matched", "f_missing", "f_upload_bytes", "f_result_bytes", "f_start_time",
-        "f_end_time", "f_elapsed", "f_error_code", "f_error"},
+        "f_end_time", "f_elapsed", "f_error_code", "f_error", "f_public_error"},
     "t_ext_client": {
         "f_app_key", "f_name", "f_algorithm", "f_secret", "f_previous_secret", "f_previous_until", "f_enabled",
         "f_expires", "f_paths", "f_methods", "f_networks", "f_role"},
@@ -37,7 +39,7 @@ COLUMNS = {table: EVERY | own for table, own in {
     "t_ext_migration": {"f_number", "f_name"},
 }.items()}
 STEPS = [(1, "create_feature_jobs"), (2, "create_authentication"), (3, "create_permission"), (4, "create_servers"),
-         (5, "add_client_role"), (6, "add_page_indexes")]
+         (5, "add_client_role"), (6, "add_page_indexes"), (7, "add_public_error")]
 
 
 @pytest.fixture(params=KINDS)
@@ -98,20 +100,33 @@ def test_clients_of_an_older_version_get_no_role(store: Store) -> None:
     migrate(store)
     store.call(lambda: Client.create(f_app_key="old", f_name="n", f_algorithm="hmac-sha1", f_secret="s", f_paths="[]",
                                      f_methods="[]", f_networks="[]"))
-    store.call(lambda: old_clients(store))
+    store.call(lambda: without(store, "t_ext_client", "f_role", "add_client_role"))
     migrate(store)
     assert tables(store)["t_ext_client"] == COLUMNS["t_ext_client"]
     assert done(store) == STEPS
     assert [(row.f_app_key, row.f_role) for row in store.call(lambda: list(Client.select()))] == [("old", None)]
 
 
-def old_clients(store: Store) -> None:
-    """As they were before the column f_role: SQLite of FATE Flow's age drops no column."""
-    columns = ", ".join(sorted(COLUMNS["t_ext_client"] - {"f_role"}))
-    store.database.execute_sql(f"CREATE TABLE t_ext_client_old AS SELECT {columns} FROM t_ext_client")
-    store.database.execute_sql("DROP TABLE t_ext_client")
-    store.database.execute_sql("ALTER TABLE t_ext_client_old RENAME TO t_ext_client")
-    Migration.delete().where(Migration.f_name == "add_client_role").execute()
+def test_jobs_of_an_older_version_tell_callers_no_reason(store: Store) -> None:
+    """It may name a path."""
+    migrate(store)
+    store.call(lambda: FeatureJob.create(
+        f_job_id="old", f_status="failed", f_owner="o", f_view="v", f_request="{}", f_id_name="id",
+        f_error="no file /data/x"))
+    store.call(lambda: without(store, "t_ext_feature_job", "f_public_error", "add_public_error"))
+    migrate(store)
+    assert tables(store) == COLUMNS and done(store) == STEPS
+    job = Jobs(store).get("old")
+    assert (job.error, job.public_error) == ("no file /data/x", None)
+
+
+def without(store: Store, table: str, column: str, step: str) -> None:
+    """As it was before the column: SQLite of FATE Flow's age drops none."""
+    columns = ", ".join(sorted(COLUMNS[table] - {column}))
+    store.database.execute_sql(f"CREATE TABLE {table}_old AS SELECT {columns} FROM {table}")
+    store.database.execute_sql(f"DROP TABLE {table}")
+    store.database.execute_sql(f"ALTER TABLE {table}_old RENAME TO {table}")
+    Migration.delete().where(Migration.f_name == step).execute()
 
 
 def test_tables_of_an_older_version_get_the_indexes_of_new_ones(store: Store) -> None:

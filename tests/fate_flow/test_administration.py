@@ -14,14 +14,12 @@ from tests.support.wire import refused
 
 
 @pytest.fixture(scope="module")
-def flow(make_flow: MakeFlow, features: Path, tmp_path_factory: pytest.TempPathFactory) -> Flow:
+def flow(make_flow: MakeFlow, features: Path) -> Flow:
     """Both of FATE Flow's switches are on; one server plays both parties."""
     flow = make_flow(section_of(features, authentication={}), conf=CONF, start=False)
     flow.keys = KEYS
     flow.start()
-    pem = tmp_path_factory.mktemp("keys") / "public.pem"
-    flow.fate_ext("key", "export", str(pem))
-    flow.fate_ext("key", "add", str(HOST), str(pem))
+    flow.share_key(HOST)
     return flow
 
 

@@ -68,7 +68,7 @@ def broken_jobs(flow: Flow, installation: Installation) -> Dict[str, str]:
     ("empty table", "the ID table of the FATE job is empty"),
     ("no data", "No data is stored for month=202212"),
     ("two rows", "u505"),
-    ("garbage", "The source can't be read"),
+    ("garbage", "The view's file 202203.parquet can't be read"),
 ])
 def test_what_is_wrong_fails_the_fate_job_and_is_said(
     flow: Flow, broken_jobs: Dict[str, str], case: str, message: str
@@ -77,6 +77,16 @@ def test_what_is_wrong_fails_the_fate_job_and_is_said(
     assert flow.wait(job_id) == "failed"
     assert message in flow.report(job_id).replace("\\'", "'").replace('\\"', '"'), flow.report(job_id)
     assert message in flow.logs_of(job_id).replace("\\'", "'").replace('\\"', '"')
+
+
+def test_the_fate_job_does_not_learn_where_the_view_s_files_are_and_the_operator_does(
+    flow: Flow, broken_jobs: Dict[str, str], features: Path
+) -> None:
+    job_id = broken_jobs["garbage"]
+    assert flow.wait(job_id) == "failed"
+    assert str(features) not in flow.report(job_id) + flow.logs_of(job_id)
+    job, = json.loads(flow.fate_ext("jobs", "list", "--fate-job", job_id, "--json"))
+    assert str(features / "202203.parquet") in job["error"]
 
 
 def test_wait_of_api_reader_ends_with_the_feature_job(flow: Flow, installation: Installation) -> None:

@@ -25,13 +25,11 @@ def shared_flow(make_flow: MakeFlow, features: Path) -> Flow:
 
 
 @pytest.fixture
-def flow(shared_flow: Flow, tmp_path: Path) -> Flow:
+def flow(shared_flow: Flow) -> Flow:
     """One server plays both parties and signs as one of them, so that its key is the other's, too."""
     if not shared_flow.process:
         shared_flow.start()
-        pem = tmp_path / "public.pem"
-        shared_flow.fate_ext("key", "export", str(pem))
-        shared_flow.fate_ext("key", "add", str(HOST), str(pem))
+        shared_flow.share_key(HOST)
     return shared_flow
 
 

@@ -81,12 +81,10 @@ def fate_alone(make_flow: MakeFlow, features: Path) -> Flow:
 
 
 @pytest.fixture(scope="module")
-def guarded(make_flow: MakeFlow, features: Path, fate_alone: Flow, tmp_path_factory: pytest.TempPathFactory) -> Flow:
+def guarded(make_flow: MakeFlow, features: Path, fate_alone: Flow) -> Flow:
     """With our hooks. Party 10000, in whose name the attacks are signed, has this server's key."""
     flow = make(make_flow, features, HOOKS)
-    pem = tmp_path_factory.mktemp("keys") / "public.pem"
-    flow.fate_ext("key", "export", str(pem))
-    flow.fate_ext("key", "add", str(HOST), str(pem))
+    flow.share_key(HOST)
     return flow
 
 

@@ -81,7 +81,8 @@ def test_a_hook_without_its_section_is_not_ready_and_metrics_say_so(make_flow: M
         "extension": "fate_ext_plugin.mount", "permission": "fate_ext_plugin.hook.permission"}})
     response = requests.get(f"{flow.url}/v1/ext/ready", timeout=30)
     assert (response.status_code, response.json()["code"]) == (503, 50302)
-    assert response.json()["message"].startswith("hooks: fate_ext_plugin.permission is missing in service_conf.yaml")
+    assert response.json()["message"].startswith("hooks: The server's settings can't be used; ")
+    assert "hooks: fate_ext_plugin.permission is missing in service_conf.yaml" in flow.log()
     assert [row for row in flow.registry() if row["f_service_name"] == "metrics"] == []
     fence = Fence((flow.folder / "fateflow" / "fate_ext" / "secret").read_bytes(), (), ())
     url = flow.url + service_uri(fence, "metrics")

@@ -124,6 +124,21 @@ def test_a_disk_that_fails_becomes_read_only(site: Site, disk: Disk, tmp_path: P
     wait_until(lambda: all(name.endswith("/result.1") for name in site.files()), what="all else to be deleted")
 
 
+def test_a_server_that_can_not_write_never_says_that_it_is_ready(site: Site, disk: Disk) -> None:
+    """On a full disk, though min_free_bytes is 0, and on one that has space, but can't be written."""
+    def says(status: int, message: str) -> bool:
+        answer = site.probe("ready")
+        return bool(answer.status_code == status and message in answer.json()["message"])
+
+    wait_until(lambda: says(200, "ready"), what="the server to be ready")
+    filler = disk.fill()
+    wait_until(lambda: says(503, "disk: The disk of data_dir is full"), what="the full disk to be noticed")
+    filler.unlink()
+    wait_until(lambda: says(200, "ready"), what="the server to be ready again")
+    disk.fail()
+    wait_until(lambda: says(503, "disk: The disk of data_dir can't be written"), what="the error to be noticed")
+
+
 def test_what_was_accepted_outlives_a_power_cut(site: Site, disk: Disk, tmp_path: Path) -> None:
     """Of a disk that fails nothing is left but what had reached it."""
     api_reader = ApiReader(site)

@@ -49,6 +49,66 @@ def test_everything_is_for_the_server_s_user_alone(storage: Storage, tmp_path: P
     assert mode(tmp_path / "ext/secret") == 0o600
 
 
+def test_no_folder_that_was_open_to_others_stays_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = tmp_path / "ext"
+    root.mkdir()
+    root.chmod(0o755)
+    Storage(root, 0).open()
+    assert mode(root) == 0o700
+    assert "was open to other users of this machine" in caplog.text and "fate-ext replace-tokens" in caplog.text
+    caplog.clear()
+    Storage(root, 0).open()
+    assert caplog.text == ""
+
+
+def test_no_file_of_ours_that_was_open_to_others_stays_so(
+    storage: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "ext"
+    receive(storage, "a")
+    names = ["fate_ext.db", "fate_ext.db-wal", "fate_ext.db-shm", "master_key", "secret", "lock", "database",
+             "jobs/a/result.1", "audit/decisions.jsonl", "audit/permission/decisions.jsonl", "incoming/child-1.log"]
+    for name in names:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    for path in root.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    caplog.set_level("INFO")
+    storage.close_to_others()
+    assert {mode(path) for path in root.rglob("*") if path.is_dir()} == {0o700}
+    assert {mode(path) for path in root.rglob("*") if path.is_file()} == {0o600}
+    assert "files or folders are their owner's alone now: audit, " in caplog.text
+
+
+def test_what_is_not_ours_in_data_dir_keeps_its_mode(storage: Storage, tmp_path: Path) -> None:
+    theirs, behind_a_link = tmp_path / "ext" / "features.parquet", tmp_path / "key"
+    for path in (theirs, behind_a_link):
+        path.touch()
+        path.chmod(0o644)
+    (tmp_path / "ext" / "master_key").symlink_to(behind_a_link)
+    storage.close_to_others()
+    assert mode(theirs) == mode(behind_a_link) == 0o644
+
+
+def test_nothing_is_served_from_a_folder_that_can_t_be_taken_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another user; root, who runs these tests, may change the mode of all files but those on some file systems."""
+    root = tmp_path / "ext"
+    root.mkdir()
+    root.chmod(0o770)
+    monkeypatch.setattr(Path, "chmod", lambda path, mode: None)
+    with pytest.raises(InvalidSettings, match=r"ext is open to others than its owner \(mode 0770\), and that can't be"):
+        Storage(root, 0).open()
+
+
+def test_a_job_s_files_are_made_for_the_server_s_user_alone(storage: Storage, tmp_path: Path) -> None:
+    receive(storage, "a")
+    assert mode(storage.ids("a")) == 0o600
+    with storage.lock():
+        assert mode(tmp_path / "ext" / "lock") == 0o600
+
+
 def test_a_folder_that_exists_is_used(storage: Storage, tmp_path: Path) -> None:
     receive(storage, "a")
     again = Storage(tmp_path / "ext", 0)

@@ -178,7 +178,8 @@ def test_is_skipped_by_nginx_and_its_jobs_fail_with_the_reason(
         assert (data["status"], data["message"]) == (
             "failed", "The server that has the job's files shows no life (server_timeout_seconds); run the FATE job "
                       "again.")
-    refused(download(two, finished), 503, f"http://127.0.0.1:{apart.one.port}, which shows no life; start it again")
+    refused(download(two, finished), 503, "The result lies with another server, which shows no life; start it again")
+    assert f"http://127.0.0.1:{apart.one.port}, which shows no life" in apart.two.log.read_text("utf-8")
     apart.one.start()
     wait_until(lambda: two.download(finished).text.splitlines() == lines("u1"), what="its life to be noticed")
     wait_until(lambda: not [name for name in apart.one.files() if running in name or waiting in name])

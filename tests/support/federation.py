@@ -6,7 +6,9 @@ import pytest
 from fate_ext_plugin.auth.box import SecretBox
 from fate_ext_plugin.auth.keys import SiteKeys
 from fate_ext_plugin.auth.replay import MemoryNonces
+from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.auth.site import SiteAuthentication
+from fate_ext_plugin.db.auth import SiteKey
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import Unauthenticated
 from tests.support.clock import Clock
@@ -52,3 +54,12 @@ class Federation:
         with pytest.raises(Unauthenticated, match=says):
             self.host.check(party, signature, body)
         assert self.trail.entries[-1] == ("site", False, str(party), None, None, reason)
+
+
+def share_key(store: Store, party: str, pem: str, valid_until: Optional[int] = None) -> str:
+    """Give a party a public key that another one has, as older versions let an operator do; returns the fingerprint."""
+    fingerprint = parse_key(pem).fingerprint
+    store.call(lambda: SiteKey.create(
+        f_id=f"public {party} {fingerprint}", f_party_id=party, f_kind="public", f_fingerprint=fingerprint, f_key=pem,
+        f_valid_until=valid_until))
+    return fingerprint

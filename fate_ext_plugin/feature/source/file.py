@@ -3,18 +3,21 @@ import glob
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from marshmallow import Schema, fields, validate
 
 from fate_ext_plugin.errors import ExtError, SourceError
 from fate_ext_plugin.feature import duck
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace, require_columns
+from fate_ext_plugin.feature.source.links import fixed_folder, require_no_way_out
 from fate_ext_plugin.feature.source.placeholders import check_placeholders, fill, no_data, placeholders
 from fate_ext_plugin.feature.source.relation import explaining_errors, join_relation, parquet, schema_of
 
 # So often the files are read where they change meanwhile.
 READS = 3
+CHANGED = ("The source's files were changed while they were read. Write a new file beside the old one and rename it, "
+           "never into it, and run the FATE job again.")
 WILDCARDS = re.compile(r"[*?\[\]{}]")
 
 
@@ -55,7 +58,7 @@ class FileSource(Source):
         files = self._sample()
         if not files:
             return f"there is no file {self._template} yet"
-        with duck.schema_reader() as connection, explaining_errors():
+        with duck.schema_reader() as connection, explaining_errors(self._short(files)):
             require_columns(_named(files), columns, schema_of(connection, self._relation(files)))
         return None
 
@@ -69,7 +72,7 @@ class FileSource(Source):
         """Files of one job; where placeholders choose them, the newest and those a wildcard finds beside it."""
         names = placeholders(self._template)
         # Not *: a value is never empty, and two of them side by side would be any folder.
-        files = _found(self._template.format(**dict.fromkeys(names, "?*")))
+        files = self._found(self._template.format(**dict.fromkeys(names, "?*")))
         if not names or not files:
             return files
         newest = max(files, key=os.path.getmtime)
@@ -82,16 +85,14 @@ class FileSource(Source):
         for _ in range(READS):
             before = _versions(self._files(join))
             try:
-                counts = join_relation(self._relation(list(before)), join, work, progress)
+                counts = join_relation(self._relation(list(before)), join, work, progress, names=self._short(before))
             except ExtError:
                 if _versions(self._files(join)) == before:
                     raise
             else:
                 if _versions(self._files(join)) == before:
                     return counts
-        raise SourceError(
-            "The source's files were changed while they were read. Write a new file beside the old one and rename it, "
-            "never into it, and run the FATE job again.")
+        raise SourceError(CHANGED, CHANGED)
 
     def _files(self, join: Join) -> List[str]:
         """The files that hold the answer.
@@ -99,10 +100,26 @@ class FileSource(Source):
         :raises InvalidRequestBody: a value is no safe part of a path.
         :raises NoData: there are none.
         """
-        files = _found(fill(self._template, join.path_values, glob.escape))
+        files = self._found(fill(self._template, join.path_values, glob.escape))
         if not files:
             raise no_data(join.path_values)
         return files
+
+    def _found(self, pattern: str) -> List[str]:
+        """:raises SourceError: a file can't be read under its name, or a link leads out of the view's folder."""
+        files = sorted(name for name in glob.iglob(pattern, recursive=True) if os.path.isfile(name))
+        require_no_way_out(self._template, files)
+        odd = [name for name in files if WILDCARDS.search(name)]
+        if odd:
+            # DuckDB would take it for a pattern.
+            said = f"A file's name holds a wildcard character; rename it: {os.path.basename(odd[0])}"
+            raise SourceError(said, said)
+        return files
+
+    def _short(self, files: Iterable[str]) -> Dict[str, str]:
+        """What callers may be told of each file: its name in the view's folder."""
+        folder = fixed_folder(self._template)
+        return {name: os.path.relpath(name, folder) for name in files}
 
     def _relation(self, files: List[str]) -> str:
         if self._format == "parquet":
@@ -115,16 +132,6 @@ class FileSource(Source):
 
 def _format_of(path: str) -> str:
     return "csv" if path.lower().endswith((".csv", ".csv.gz")) else "parquet"
-
-
-def _found(pattern: str) -> List[str]:
-    """:raises SourceError: a file can't be read under its name."""
-    files = sorted(name for name in glob.iglob(pattern, recursive=True) if os.path.isfile(name))
-    odd = [name for name in files if WILDCARDS.search(name)]
-    if odd:
-        # DuckDB would take it for a pattern.
-        raise SourceError(f"A file's name holds a wildcard character; rename it: {os.path.basename(odd[0])}")
-    return files
 
 
 def _named(files: List[str]) -> str:

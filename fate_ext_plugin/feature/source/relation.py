@@ -5,18 +5,23 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional
 
 import duckdb
 
-from fate_ext_plugin.errors import InvalidRequestBody, SourceError
+from fate_ext_plugin.errors import LOOK, InvalidRequestBody, SourceError
 from fate_ext_plugin.feature import duck
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Workspace
 from fate_ext_plugin.feature.storage import says_disk_full
 
 INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+NO_NAMES: Mapping[str, str] = {}
 ROW_NUMBER = "\"\x1frow\""  # no column of a source is called so
 
 
-def join_relation(relation: str, join: Join, work: Workspace, progress: Progress, order_by: str = "") -> Counts:
+def join_relation(
+    relation: str, join: Join, work: Workspace, progress: Progress, order_by: str = "",
+    names: Mapping[str, str] = NO_NAMES,
+) -> Counts:
     """Write the result of a relation: a table function's call, or a SELECT in parentheses.
 
+    :param names: what callers may be told of each file that is read.
     :param order_by: SQL that says which of two rows is the first; without it, the one that is read first.
     :raises SourceError: the relation can't be read, or lacks a column.
     :raises InvalidRequestBody: a filter's value is none of its column's type.
@@ -25,7 +30,7 @@ def join_relation(relation: str, join: Join, work: Workspace, progress: Progress
     connection = duck.connect(work, keep_order=join.duplicate_rows == "first")
     with duck.reporting(connection, progress, 0.0, duck.READ_SHARE):
         ids = duck.load_ids(connection, work)
-    with explaining_errors():
+    with explaining_errors(names):
         _find(connection, relation, join, progress, order_by)
     joined = duck.READ_SHARE + duck.JOIN_SHARE
     with duck.reporting(connection, progress, joined, 1 - joined):
@@ -61,8 +66,11 @@ def parquet(files: List[str]) -> str:
 
 
 @contextmanager
-def explaining_errors() -> Iterator[None]:
-    """DuckDB's errors become a SourceError, but for those of its own memory and disk."""
+def explaining_errors(names: Mapping[str, str] = NO_NAMES) -> Iterator[None]:
+    """DuckDB's errors become a SourceError, but for those of its own memory and disk.
+
+    :param names: what callers are told in place of a file that an error names; of its words they are told none.
+    """
     try:
         yield
     except duckdb.OutOfMemoryException:
@@ -70,7 +78,9 @@ def explaining_errors() -> Iterator[None]:
     except duckdb.Error as error:
         if says_disk_full(error):
             raise
-        raise SourceError(f"The source can't be read: {_first_line(error)}") from error
+        meant = [shown for name, shown in names.items() if name in str(error)]
+        public = f"The view's file {meant[0]} can't be read; {LOOK}." if meant else None
+        raise SourceError(f"The source can't be read: {_first_line(error)}", public) from error
 
 
 def schema_of(connection: "duckdb.DuckDBPyConnection", relation: str) -> Dict[str, str]:
@@ -81,8 +91,9 @@ def require_view_columns(schema: Mapping[str, object], columns: Iterable[str]) -
     """:raises SourceError: names the columns that are missing."""
     missing = [name for name in columns if name not in schema]
     if missing:
-        raise SourceError(
-            f"The source has no column {', '.join(map(repr, missing))}; the view's configuration and the data differ.")
+        named = ", ".join(map(repr, missing))
+        said = f"The source has no column {named}; the view's configuration and the data differ."
+        raise SourceError(said, said)
 
 
 def _source_key(id_column: str, id_type: str) -> str:

@@ -96,15 +96,16 @@ class Rows:
 
         for name in names:
             if not isinstance(self._types[name], AtomicType) or isinstance(self._types[name], BinaryType):
-                raise SourceError(
-                    f"Column {name!r} is {self._types[name].simpleString()}, which can't be compared with an ID or a "
-                    "parameter.")
+                said = (f"Column {name!r} is {self._types[name].simpleString()}, which can't be compared with an ID or "
+                        "a parameter.")
+                raise SourceError(said, said)
 
     def _require_writable(self) -> None:
         for name in self._names:
             text = self._types[name].simpleString()
             if UNWRITABLE.search(text):
-                raise SourceError(f"Column {name!r} is {text}, which can't be served; take it out of the view.")
+                said = f"Column {name!r} is {text}, which can't be served; take it out of the view."
+                raise SourceError(said, said)
 
     def _filtered(self, frame: Any, filters: Mapping[str, str]) -> Tuple[Any, FrozenSet[str]]:
         """The frame's rows that the parameters choose; its columns that hold instants."""

@@ -47,9 +47,11 @@ class Question:
         known = self._database.columns(self._connection.cursor(), table)
         missing = [name for name in names if name not in known]
         if missing:
+            named = ", ".join(map(repr, missing))
             raise SourceError(
-                f"Table {'.'.join(table)!r} has no column {', '.join(map(repr, missing))}; "
-                "the view's configuration and the table differ (letter case counts).")
+                f"Table {'.'.join(table)!r} has no column {named}; the view's configuration and the table differ "
+                "(letter case counts).",
+                f"The source has no column {named}; the view's configuration and the data differ.")
         return [known[name] for name in names]
 
     def create_id_table(self, scratch: Path) -> bool:
