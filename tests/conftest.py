@@ -1,4 +1,5 @@
 import os
+import signal
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -59,6 +60,18 @@ def no_wait_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SqliteDatabase, "_connect", connect_hastily)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_signals() -> Iterator[None]:
+    """In the background of a script, or under nohup, signals are ignored, and programs that tests start would inherit
+    that. A handler is not inherited."""
+    ignored = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session", autouse=True)

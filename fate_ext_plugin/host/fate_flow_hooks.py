@@ -58,7 +58,9 @@ def _open_authentication() -> Any:
     if in_server():
         require_guarded_partners()
     host = FateFlowV1()
-    return open_authentication(settings(), host.store, host.party_id(), host.own_client(), host.site_keys)
+    opened = open_authentication(settings(), host.store, host.party_id(), host.own_client(), host.site_keys)
+    _record_database(host)
+    return opened
 
 
 def _open_signer() -> Any:
@@ -75,7 +77,17 @@ def _open_permission() -> Any:
 
     host = FateFlowV1()
     _warn_of_switches(host)
-    return open_permission(settings(), host.store, host.party_id())
+    opened = open_permission(settings(), host.store, host.party_id())
+    _record_database(host)
+    return opened
+
+
+def _record_database(host: FateFlowV1) -> None:
+    """For the commands beside this server: it may have hooks of ours without the mounted services."""
+    from fate_ext_plugin.feature.server_database import record_database
+
+    if in_server():
+        record_database(host.store, settings().data_dir)
 
 
 settings = Once(read_settings)
@@ -222,9 +234,11 @@ def _further_columns() -> Any:
 
 
 def explained(error: Exception) -> str:
-    """What the caller is told. Of an error that is not ours nothing: it goes to the log."""
+    """What the caller is told. Whatever may name a path or an address of this server goes to the log instead."""
     if isinstance(error, ExtError):
-        return error.message
+        if error.public != error.message:
+            server_logger().error("fate_ext_plugin refuses a request: %s", error.message)
+        return error.public
     server_logger().error("fate_ext_plugin refuses a request: %s: %s", type(error).__name__, error)
     return "fate_ext_plugin can't decide; look at the server's log."
 

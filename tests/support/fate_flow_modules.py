@@ -79,11 +79,13 @@ def get_base_config(key): return SECTIONS.get(key)
 def get_project_base_directory(): return SECTIONS["base"]
 """,
     "fate_flow.db.db_models": """
-from peewee import BigAutoField, CharField, Model
+from peewee import BigAutoField, CharField, Model, SqliteDatabase
 from playhouse.pool import PooledMySQLDatabase
 from fate_flow.settings import DATABASE
 DB = None
-if DATABASE:
+if "path" in DATABASE:
+    DB = SqliteDatabase(DATABASE["path"])
+elif DATABASE:
     options = dict(DATABASE)
     DB = PooledMySQLDatabase(options.pop("name"), **options)
 class SiteKeyInfo(Model):
