@@ -227,7 +227,7 @@ def test_no_partner_whose_clock_is_behind_is_told_that_it_is_ahead(
 def test_nobody_who_can_not_sign_learns_which_parties_are_known_and_what_they_send(federation: Federation) -> None:
     """The same answer for a party that is unknown, known, known to send envelopes, or required to. The audit trail says
     why."""
-    federation.keys.add_private("6666", private_pem(3072))
+    federation.keys.add_private("6666", private_pem(4096))
     stranger, told, reasons = federation.site("6666"), set(), set()
     old = stranger.sign("6666", BODY)
     federation.clock.now += 3600
