@@ -33,14 +33,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from support import FOLDER, PACKAGE_FOLDER, show, verdict
 
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
-from fate_ext_plugin.authentication import Authentication, open_authentication
+from fate_ext_plugin.access.guard import Fence
+from fate_ext_plugin.access.service_urls import service_uris
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_headers, signed_text
+from fate_ext_plugin.auth.setup import Authentication, open_authentication
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence
 from fate_ext_plugin.host.standalone import open_database
-from fate_ext_plugin.registration import service_uris
-from fate_ext_plugin.settings import SECTION, read_settings_file
+from fate_ext_plugin.settings.model import SECTION, read_settings_file
 
 ROUNDS = int(os.environ.get("FATE_EXT_BENCH_ROUNDS", "5"))
 KEY, SECRET = "bench-app-key", "a secret of 16 or more"
@@ -72,7 +72,7 @@ from fate_ext_plugin.apps import create_app
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
 from fate_ext_plugin.server import make_server
-from fate_ext_plugin.settings import read_settings_file
+from fate_ext_plugin.settings.model import read_settings_file
 settings = read_settings_file(Path(sys.argv[1]))
 plugin = Plugin(settings, Standalone(settings))
 app = create_app(plugin.manager())

@@ -19,10 +19,10 @@ from typing import Any, Dict, Iterator, List, Tuple
 import requests
 from support import FOLDER, Server, show, verdict
 
-from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.audit_search import Filter, read, search
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.authentication import open_box, section_of
+from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.audit.search import Filter, read, search
+from fate_ext_plugin.auth.client_store import Clients
+from fate_ext_plugin.auth.setup import open_box, section_of
 from fate_ext_plugin.db.base import Store, date_of
 from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.db.migration import MODELS, migrate
@@ -30,7 +30,7 @@ from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.item import component
-from fate_ext_plugin.settings import read_settings_file
+from fate_ext_plugin.settings.model import read_settings_file
 
 JOBS, DECISIONS, GRANTS = 100_000, 1_000_000, 100_000
 RUNS = 15

@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import yaml
 from support import FOLDER, MIB, show, verdict
 
-from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.audit.log import AuditTrail
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS, migrate
 from fate_ext_plugin.host.standalone import open_database
@@ -29,8 +29,8 @@ from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.item import component, dataset
-from fate_ext_plugin.permission.uses import Uses
-from fate_ext_plugin.settings import SECTION, read_settings_file
+from fate_ext_plugin.permission.usage import Uses
+from fate_ext_plugin.settings.model import SECTION, read_settings_file
 
 COUNTS = [int(count) for count in os.environ.get("FATE_EXT_BENCH_GRANTS", "10 1000 100000 1000000").split()]
 BUILT_IN_COUNTS = [count for count in COUNTS if count <= 10_000]

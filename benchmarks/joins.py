@@ -14,7 +14,7 @@ from typing import Dict, Iterator, List, Sequence
 import duckdb
 from support import FOLDER, MIB, Run, Server, download, made_once, multipart, watching_children
 
-from fate_ext_plugin.feature.calling import calling
+from fate_ext_plugin.util.periodic import calling
 
 THREADS = 2
 

@@ -19,12 +19,12 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 import fate_ext_plugin
+from fate_ext_plugin.access.guard import Fence
+from fate_ext_plugin.access.service_urls import service_uris
 from fate_ext_plugin.cli.table import table
-from fate_ext_plugin.feature.calling import calling
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import service_uris
-from fate_ext_plugin.settings import SECTION
+from fate_ext_plugin.settings.model import SECTION
+from fate_ext_plugin.util.periodic import calling
 
 FOLDER = Path(os.environ.get("FATE_EXT_BENCH_DIR") or Path(tempfile.gettempdir()) / "fate-ext-bench")
 PACKAGE_FOLDER = str(Path(fate_ext_plugin.__file__).resolve().parent.parent)

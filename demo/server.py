@@ -10,10 +10,10 @@ from typing import Dict
 
 import yaml
 
+from fate_ext_plugin.access.guard import Fence
+from fate_ext_plugin.access.service_urls import service_uris
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import service_uris
-from fate_ext_plugin.settings import read_settings_file
+from fate_ext_plugin.settings.model import read_settings_file
 
 DEMO_CONF = Path(__file__).resolve().parent.parent / "conf" / "demo"
 START_SECONDS = 60

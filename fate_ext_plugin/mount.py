@@ -47,11 +47,11 @@ def mount() -> None:
 
 
 def _mount(app: Any, fate_flow: Any) -> Any:
+    from fate_ext_plugin.access.guard import RedactTokens
+    from fate_ext_plugin.access.service_urls import service_uris, services_of
     from fate_ext_plugin.apps import PREFIX
-    from fate_ext_plugin.fence import RedactTokens
     from fate_ext_plugin.host import fate_flow_hooks
     from fate_ext_plugin.plugin import Plugin
-    from fate_ext_plugin.registration import service_uris, services_of
 
     settings = fate_flow.read_settings()
     host = fate_flow.FateFlowV1()

@@ -7,7 +7,8 @@ from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 from flask import Blueprint
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.access.guard import LOOPBACK, Fence
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.apps import Door
 from fate_ext_plugin.apps.admin_app import add_admin_services
 from fate_ext_plugin.apps.authentication_app import add_authentication_services
@@ -15,25 +16,24 @@ from fate_ext_plugin.apps.console_app import add_console
 from fate_ext_plugin.apps.feature_app import add_feature_services
 from fate_ext_plugin.apps.monitoring_app import add_metrics, add_openapi, add_probes
 from fate_ext_plugin.apps.permission_app import add_permission_service
-from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.authentication import Authentication, open_authentication
+from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.auth.setup import Authentication, open_authentication
 from fate_ext_plugin.db.migration import migrate
-from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.job import Jobs
+from fate_ext_plugin.feature.preview import Sampler
 from fate_ext_plugin.feature.runner import Runner
-from fate_ext_plugin.feature.sample import Sampler
 from fate_ext_plugin.feature.server_database import record_database
 from fate_ext_plugin.feature.servers import Server, Servers
 from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.feature.tokens import shared_secret
-from fate_ext_plugin.fence import LOOPBACK, Fence
+from fate_ext_plugin.feature.waiters import Board
 from fate_ext_plugin.host import Host
+from fate_ext_plugin.monitoring.readiness import Readiness
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
-from fate_ext_plugin.permission.opened import open_permission
-from fate_ext_plugin.readiness import Readiness
-from fate_ext_plugin.settings import Settings, fingerprints
+from fate_ext_plugin.permission.setup import open_permission
+from fate_ext_plugin.settings.model import Settings, fingerprints
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Plugin:
         return checks
 
     def _look_with(self, metrics: Any) -> None:
-        from fate_ext_plugin.metrics import Queue, Sources
+        from fate_ext_plugin.monitoring.metrics import Queue, Sources
 
         trails: Dict[Tuple[str, ...], AuditTrail] = {}
         if self.authentication:
@@ -165,7 +165,7 @@ class Plugin:
 
 
 def _new_metrics() -> Any:
-    """A :class:`fate_ext_plugin.metrics.Metrics`. Imported only here: prometheus_client is an extra."""
-    from fate_ext_plugin.metrics import Metrics
+    """A :class:`fate_ext_plugin.monitoring.metrics.Metrics`. Imported only here: prometheus_client is an extra."""
+    from fate_ext_plugin.monitoring.metrics import Metrics
 
     return Metrics()

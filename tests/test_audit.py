@@ -10,9 +10,9 @@ from typing import Any, Callable, Dict, Iterable, List
 
 import pytest
 
-from fate_ext_plugin import audit_search
-from fate_ext_plugin.audit import FILES, GATHER_SECONDS, AuditTrail
-from fate_ext_plugin.audit_search import BLOCK_BYTES, MAX_TIME_BYTES, SEARCH_SECONDS, Filter, read, search
+from fate_ext_plugin.audit import search as audit_search
+from fate_ext_plugin.audit.log import FILES, GATHER_SECONDS, AuditTrail
+from fate_ext_plugin.audit.search import BLOCK_BYTES, MAX_TIME_BYTES, SEARCH_SECONDS, Filter, read, search
 from fate_ext_plugin.errors import InvalidRequestBody
 from tests.support.clock import Clock
 from tests.support.site import wait_until
@@ -130,7 +130,7 @@ def test_it_is_written_by_itself_and_at_the_end_of_the_process(tmp_path: Path) -
     trail = AuditTrail(tmp_path)
     trail.write("site", True, "1", None, None, "ok")
     wait_until(lambda: list(read(tmp_path)), what="the line")
-    code = ("import sys, pathlib; from fate_ext_plugin.audit import AuditTrail; "
+    code = ("import sys, pathlib; from fate_ext_plugin.audit.log import AuditTrail; "
             "AuditTrail(pathlib.Path(sys.argv[1])).write('site', True, '2', None, None, 'ok')")
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     assert [entry["who"] for entry in read(tmp_path)] == ["2", "1"]
@@ -139,8 +139,8 @@ def test_it_is_written_by_itself_and_at_the_end_of_the_process(tmp_path: Path) -
 def test_a_disk_slower_than_the_requests_holds_them_up_and_not_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fate_ext_plugin.audit.MAX_WAITING", 10)
-    monkeypatch.setattr("fate_ext_plugin.audit.GATHER_SECONDS", 60)
+    monkeypatch.setattr("fate_ext_plugin.audit.log.MAX_WAITING", 10)
+    monkeypatch.setattr("fate_ext_plugin.audit.log.GATHER_SECONDS", 60)
     trail = AuditTrail(tmp_path)
     for number in range(35):
         trail.write("site", True, number, None, None, "ok")
@@ -274,7 +274,7 @@ class TestSearchOfManyDecisions:
         def noted(descriptor: int, size: int, offset: int) -> bytes:
             sizes.append(size)
             return pread(descriptor, size, offset)
-        monkeypatch.setattr("fate_ext_plugin.audit_search.os.pread", noted)
+        monkeypatch.setattr("fate_ext_plugin.audit.search.os.pread", noted)
         return sizes
 
     @pytest.fixture

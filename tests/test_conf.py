@@ -11,7 +11,8 @@ from marshmallow import Schema
 from fate_ext_plugin.feature.source.file import FileSchema
 from fate_ext_plugin.feature.source.spark import SparkSchema
 from fate_ext_plugin.feature.source.sql import SqlSchema
-from fate_ext_plugin.schema.settings import (
+from fate_ext_plugin.settings.model import Settings, read_settings_file, read_yaml
+from fate_ext_plugin.settings.schema import (
     AuthenticationSchema,
     DatabaseSchema,
     ListenSchema,
@@ -20,7 +21,6 @@ from fate_ext_plugin.schema.settings import (
     SettingsSchema,
     ViewSchema,
 )
-from fate_ext_plugin.settings import Settings, read_settings_file, read_yaml
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 TEXT = (CONF / "service_conf.yaml").read_text("utf-8")

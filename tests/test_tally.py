@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.tally import HOUR, KEPT, MINUTE, SAVE_SECONDS, Tally
+from fate_ext_plugin.audit.counters import HOUR, KEPT, MINUTE, SAVE_SECONDS, Tally
+from fate_ext_plugin.audit.log import AuditTrail
 from tests.support.clock import Clock
 
 ALLOWED, REFUSED = ("site", True), ("client", False)
@@ -88,7 +88,7 @@ def test_the_trail_counts_what_it_writes(tmp_path: Path) -> None:
 
 
 def test_a_server_that_ends_leaves_its_counts(tmp_path: Path) -> None:
-    code = ("import sys, pathlib; from fate_ext_plugin.audit import AuditTrail\n"
+    code = ("import sys, pathlib; from fate_ext_plugin.audit.log import AuditTrail\n"
             "trail = AuditTrail(pathlib.Path(sys.argv[1]))\n"
             "for _ in range(50): trail.write('site', True, 'x', None, None, 'ok')")
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)

@@ -7,7 +7,7 @@ from typing import Any, List, Optional
 import pytest
 
 from fate_ext_plugin.errors import NoAnswerYet
-from fate_ext_plugin.watch import Watch
+from fate_ext_plugin.monitoring.probe import Watch
 from tests.support.clock import Clock
 
 
@@ -50,7 +50,7 @@ def test_a_look_that_hangs_is_waited_for_once_and_never_doubled(monkeypatch: pyt
         looks.append(1)
         go.wait()
         return "back"
-    monkeypatch.setattr("fate_ext_plugin.watch.time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr("fate_ext_plugin.monitoring.probe.time", SimpleNamespace(monotonic=clock))
     watch = Watch(look, keep=60, patience=0.5)
     with monkeypatch.context() as patch:
         patch.setattr(Future, "result", noted)

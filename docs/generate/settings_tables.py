@@ -5,7 +5,7 @@ from markdown import code, table
 from marshmallow import fields, missing, validate
 
 from fate_ext_plugin.feature.source import source_types
-from fate_ext_plugin.schema.settings import (
+from fate_ext_plugin.settings.schema import (
     AuthenticationSchema,
     BasePath,
     Boolean,
@@ -26,7 +26,7 @@ from fate_ext_plugin.schema.settings import (
 # Schemas with the heading that says where in the section they stand. A source's are found by its type.
 SCHEMAS: List[Tuple[str, Any]] = [
     ("`fate_ext_plugin`", SettingsSchema),
-    ("`fate_ext_plugin.authentication`", AuthenticationSchema),
+    ("`fate_ext_plugin.auth.setup`", AuthenticationSchema),
     ("`fate_ext_plugin.permission`", PermissionSchema),
     ("`fate_ext_plugin.database`", DatabaseSchema),
     ("`fate_ext_plugin.listen`", ListenSchema),

@@ -1,11 +1,11 @@
 """Clients: list, show, add, enable or disable, rotate, remove."""
 from typing import Any, Dict
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
 from fate_ext_plugin.errors import KeyTaken
 from fate_ext_plugin.schema import admin as schemas
-from fate_ext_plugin.schema.shown import client_dict
+from fate_ext_plugin.schema.serializers import client_dict
 
 
 def list_clients(desk: Desk, call: Call) -> Dict[str, Any]:

@@ -1,9 +1,9 @@
 """The audit trail, searched."""
 from typing import Any, Dict
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.admin.operation import Call, look
-from fate_ext_plugin.audit_search import Filter, search
+from fate_ext_plugin.audit.search import Filter, search
 from fate_ext_plugin.errors import ExtError
 from fate_ext_plugin.schema import admin as schemas
 

@@ -2,7 +2,7 @@
 from dataclasses import replace
 from typing import Any, Dict
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
 from fate_ext_plugin.errors import InvalidGrant
 from fate_ext_plugin.permission.grants import grant_of

@@ -1,12 +1,12 @@
 """Feature jobs: list, show, cancel, delete."""
 from typing import Any, Dict
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
 from fate_ext_plugin.errors import WrongJobState
 from fate_ext_plugin.feature.job import JobFilter
 from fate_ext_plugin.schema import admin as schemas
-from fate_ext_plugin.schema.shown import job_dict
+from fate_ext_plugin.schema.serializers import job_dict
 
 
 def list_jobs(desk: Desk, call: Call) -> Dict[str, Any]:

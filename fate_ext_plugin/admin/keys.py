@@ -1,13 +1,13 @@
 """Keys of sites: list, show our public one, accept and revoke partners', and what is agreed with each partner."""
 from typing import Any, Dict, Optional
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
-from fate_ext_plugin.auth.keys import PRIVATE
+from fate_ext_plugin.auth.key_store import PRIVATE
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.errors import KeyTaken, UnknownKey
 from fate_ext_plugin.schema import admin as schemas
-from fate_ext_plugin.schema.shown import key_dict
+from fate_ext_plugin.schema.serializers import key_dict
 
 PARTY_UNKNOWN = (
     "This site's party ID is not known: name it with --party, or set it in service_conf.yaml (for FATE Flow party_id, "

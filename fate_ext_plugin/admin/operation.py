@@ -6,12 +6,12 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 from marshmallow import Schema, ValidationError
 
 from fate_ext_plugin.admin import ADMIN_PREFIX
-from fate_ext_plugin.admin.desk import Desk
-from fate_ext_plugin.auth.clients import ADMIN, ROLES
+from fate_ext_plugin.admin.context import Desk
+from fate_ext_plugin.auth.client_store import ADMIN, ROLES
 from fate_ext_plugin.errors import InvalidRequestBody
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.permission import CalendarSchema
-from fate_ext_plugin.settings import explain
+from fate_ext_plugin.settings.model import explain
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Dict, List
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.admin.operation import Call, look
+from fate_ext_plugin.audit.counters import HOUR, MINUTE
 from fate_ext_plugin.feature.job import STATUSES, Totals
 from fate_ext_plugin.schema import admin as schemas
-from fate_ext_plugin.tally import HOUR, MINUTE
 
 
 @dataclass(frozen=True)

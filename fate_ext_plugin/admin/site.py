@@ -2,7 +2,7 @@
 from typing import Any, Dict
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.admin.operation import Call, look
 from fate_ext_plugin.feature.job import RUNNING, WAITING, JobFilter
 from fate_ext_plugin.schema import admin as schemas

@@ -1,7 +1,7 @@
 """Feature views: list them, try one."""
 from typing import Any, Dict
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.admin.operation import Call, Operation, look
 from fate_ext_plugin.schema import admin as schemas
 

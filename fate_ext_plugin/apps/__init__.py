@@ -9,10 +9,10 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Rule
 
+from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, Address, Fence
 from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.apps.request_body import body_of, finish_body
 from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath, NotMounted
-from fate_ext_plugin.fence import TOKEN_ARGUMENT, Address, Fence
 
 logger = logging.getLogger(__name__)
 PREFIX = "/v1/ext"

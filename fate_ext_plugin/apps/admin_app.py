@@ -13,18 +13,18 @@ from typing import Any, Dict
 
 from flask import Response, request
 
+from fate_ext_plugin.access.guard import Address
 from fate_ext_plugin.admin.catalog import OPERATIONS
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.admin.operation import Call, Operation
 from fate_ext_plugin.apps import Door, trust_caller
 from fate_ext_plugin.apps.authentication_app import read_body
 from fate_ext_plugin.apps.headers import parse_parameters
-from fate_ext_plugin.auth.client import ADMIN_CHECK
-from fate_ext_plugin.auth.clients import Client
+from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
+from fate_ext_plugin.auth.client_signature import ClientRequest
+from fate_ext_plugin.auth.client_store import Client
 from fate_ext_plugin.auth.path import is_plain
-from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.errors import Forbidden, InvalidRequestBody, MethodNotAllowed, Unauthenticated, UnsupportedBody
-from fate_ext_plugin.fence import Address
 from fate_ext_plugin.schema.authentication import parse
 
 METHOD_ARGUMENT = "method"

@@ -10,8 +10,8 @@ from flask import Response
 
 from fate_ext_plugin.apps import Door, current_request
 from fate_ext_plugin.apps.request_body import body_of
-from fate_ext_plugin.auth.scheme import ClientRequest
-from fate_ext_plugin.authentication import Authentication
+from fate_ext_plugin.auth.client_signature import ClientRequest
+from fate_ext_plugin.auth.setup import Authentication
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Unauthenticated
 from fate_ext_plugin.schema.authentication import MAX_BODY_BYTES, load_client_request, load_site_request
 

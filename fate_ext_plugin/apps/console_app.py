@@ -10,13 +10,14 @@ from urllib.parse import parse_qs
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.access.guard import Address
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.apps import Door, told, trust_caller
 from fate_ext_plugin.apps.authentication_app import read_body
 from fate_ext_plugin.apps.headers import cookies, parse_parameters, preferences
-from fate_ext_plugin.auth.client import ADMIN_CHECK
-from fate_ext_plugin.auth.clients import Client
-from fate_ext_plugin.auth.scheme import ClientRequest
+from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
+from fate_ext_plugin.auth.client_signature import ClientRequest
+from fate_ext_plugin.auth.client_store import Client
 from fate_ext_plugin.console.assets import ASSETS
 from fate_ext_plugin.console.form import Form
 from fate_ext_plugin.console.language import ENGLISH, LANGUAGES, Language, language_of, preferred_language
@@ -35,7 +36,6 @@ from fate_ext_plugin.errors import (
     Unauthenticated,
     UnsupportedBody,
 )
-from fate_ext_plugin.fence import Address
 
 logger = logging.getLogger(__name__)
 LANGUAGE_COOKIE, LANGUAGE_SECONDS = "fate_ext_console_language", 365 * 86400

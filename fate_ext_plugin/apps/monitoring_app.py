@@ -5,7 +5,7 @@ from typing import Any, Callable, Tuple
 from flask import Response, jsonify, request
 
 from fate_ext_plugin.apps import Door
-from fate_ext_plugin.readiness import Readiness
+from fate_ext_plugin.monitoring.readiness import Readiness
 
 PROBES = ["GET", "HEAD"]
 OPENAPI = Path(__file__).parent.parent / "openapi.json"

@@ -5,10 +5,10 @@ from collections import OrderedDict
 from hashlib import blake2b
 from typing import Callable, Hashable, Optional, Set, Tuple
 
-from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db.auth import Failure
 from fate_ext_plugin.db.base import Store, create_once, now_ms
 from fate_ext_plugin.errors import Unauthenticated
+from fate_ext_plugin.util.refreshing_cache import Cached
 
 FREE_FAILURES = 10
 LONGEST_PAUSE = 60.0

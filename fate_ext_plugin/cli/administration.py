@@ -71,8 +71,8 @@ class Here(Administration):
 
     def note(self, what: str, said: Optional[Said] = None) -> None:
         """In the audit trail, beside what the running server notes there."""
-        from fate_ext_plugin.audit import note_beside
-        from fate_ext_plugin.auth.client import ADMIN_CHECK
+        from fate_ext_plugin.audit.log import note_beside
+        from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
         from fate_ext_plugin.permission.grants import user
 
         desk = self.desk()

@@ -7,6 +7,8 @@ from typing import Callable, Dict, Iterator, Optional, Tuple, TypeVar
 
 from peewee import MySQLDatabase
 
+from fate_ext_plugin.access.guard import Fence
+from fate_ext_plugin.access.service_urls import MAX_URL, service_uris, services_of
 from fate_ext_plugin.cli.check_flow import flow_tests
 from fate_ext_plugin.cli.check_hooks import hook_tests
 from fate_ext_plugin.cli.check_modes import modes
@@ -14,9 +16,7 @@ from fate_ext_plugin.cli.findings import Doubtful, Findings, Test, Tests
 from fate_ext_plugin.db.base import Store, date_of, now_ms
 from fate_ext_plugin.db.place import kind_of
 from fate_ext_plugin.errors import DatabaseUnavailable, DiskFull, ExtError, InvalidSettings, OtherDatabase
-from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import MAX_URL, service_uris, services_of
-from fate_ext_plugin.settings import ServiceConf, Settings, fate_base
+from fate_ext_plugin.settings.model import ServiceConf, Settings, fate_base
 
 T = TypeVar("T")
 # Partners need some days to exchange keys.
@@ -123,7 +123,7 @@ def servers(settings: Settings, conf: Path) -> str:
 
 
 def clients(settings: Settings, conf: Path) -> str:
-    from fate_ext_plugin.auth.clients import ADMIN
+    from fate_ext_plugin.auth.client_store import ADMIN
     from fate_ext_plugin.cli.rooms import look_into_rooms
 
     rooms = look_into_rooms(settings, conf)
@@ -166,7 +166,7 @@ def permission(settings: Settings, conf: Path) -> str:
     from fate_ext_plugin.cli.database import not_made_yet, open_store
     from fate_ext_plugin.db.permission import Grant
     from fate_ext_plugin.permission.check import OBSERVE
-    from fate_ext_plugin.permission.opened import section_of
+    from fate_ext_plugin.permission.setup import section_of
 
     found, count = Findings(), 0
     if not not_made_yet(settings, conf):

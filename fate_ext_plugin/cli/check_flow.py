@@ -5,16 +5,16 @@ from functools import partial
 from typing import Any, FrozenSet, Iterator, List, Optional, Tuple
 from urllib.parse import parse_qs, urlsplit
 
+from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, Fence
+from fate_ext_plugin.access.service_urls import services_of
 from fate_ext_plugin.apps import PREFIX
 from fate_ext_plugin.cli.findings import Doubtful, Findings, Test
 from fate_ext_plugin.cli.flow import Answer, Flow, Refused, Unreachable, exchange
 from fate_ext_plugin.cli.hooks import CLIENT, HOOKS, MOUNT, OURS, SITE, hook_lines, modules, of_kind, switched_on
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Forbidden, InvalidSettings, MethodNotAllowed, NoSuchPath
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import TOKEN_ARGUMENT, Fence
-from fate_ext_plugin.harmless import harmless
-from fate_ext_plugin.registration import services_of
-from fate_ext_plugin.settings import SECTION, ServiceConf, Settings, fate_base
+from fate_ext_plugin.settings.model import SECTION, ServiceConf, Settings, fate_base
+from fate_ext_plugin.util.text import harmless
 
 # In all versions, and among those that site authentication does not ask about; /v1/version/get is not.
 VERSION = "/v1/server/version/get"

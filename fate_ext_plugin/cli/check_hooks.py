@@ -8,6 +8,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, List, Optional, Tuple
 
+from fate_ext_plugin.access.service_urls import services_of
 from fate_ext_plugin.cli.findings import Findings, Tests
 from fate_ext_plugin.cli.hooks import (
     CLIENT,
@@ -27,8 +28,7 @@ from fate_ext_plugin.cli.hooks import (
     switched_on,
     unknown,
 )
-from fate_ext_plugin.registration import services_of
-from fate_ext_plugin.settings import ServiceConf, Settings
+from fate_ext_plugin.settings.model import ServiceConf, Settings
 
 # Releases whose gRPC port the plugin can restrict: from, and before.
 FIRST, UNKNOWN = (1, 9), (1, 12)

@@ -4,8 +4,8 @@ from pathlib import Path
 from fate_ext_plugin.cli.findings import Findings
 from fate_ext_plugin.db.place import files_of
 from fate_ext_plugin.feature.storage import STRANGERS
-from fate_ext_plugin.private_file import OTHERS, mode_of
-from fate_ext_plugin.settings import Settings, fate_base
+from fate_ext_plugin.settings.model import Settings, fate_base
+from fate_ext_plugin.util.secret_file import OTHERS, mode_of
 
 
 def modes(settings: Settings, conf: Path) -> str:

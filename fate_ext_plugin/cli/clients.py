@@ -9,7 +9,7 @@ from fate_ext_plugin.cli.administration import Administration, administered
 from fate_ext_plugin.cli.options import AS_JSON, Moment
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
 from fate_ext_plugin.errors import ExtError, InvalidKey
-from fate_ext_plugin.private_file import require_private
+from fate_ext_plugin.util.secret_file import require_private
 
 # What a server holds in memory it looks up again after 3 seconds (cached.py).
 SOON = "a running server follows within 3 seconds"

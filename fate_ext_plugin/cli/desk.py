@@ -3,20 +3,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-from fate_ext_plugin.admin.desk import Desk
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.admin.context import Desk
+from fate_ext_plugin.auth.client_store import Clients
+from fate_ext_plugin.auth.key_store import SiteKeys
 from fate_ext_plugin.cli import database
 from fate_ext_plugin.cli.rooms import Rooms, open_rooms
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.feature.job import Jobs
-from fate_ext_plugin.feature.sample import Sampler
+from fate_ext_plugin.feature.preview import Sampler
 from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.monitoring.readiness import Readiness
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
-from fate_ext_plugin.permission.opened import open_permission
-from fate_ext_plugin.readiness import Readiness
-from fate_ext_plugin.settings import Settings, read_settings_file
+from fate_ext_plugin.permission.setup import open_permission
+from fate_ext_plugin.settings.model import Settings, read_settings_file
 
 
 class CommandDesk(Desk):

@@ -6,7 +6,6 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping
 import click
 import yaml
 
-from fate_ext_plugin import unique_keys
 from fate_ext_plugin.cli.hooks import (
     AUTHENTICATION,
     BUILT_IN,
@@ -38,7 +37,8 @@ from fate_ext_plugin.cli.yaml_edit import (
     without_section,
 )
 from fate_ext_plugin.errors import ExtError, InvalidSettings
-from fate_ext_plugin.settings import SECTION, ServiceConf
+from fate_ext_plugin.settings import strict_yaml as unique_keys
+from fate_ext_plugin.settings.model import SECTION, ServiceConf
 
 CRLF = "\r\n"
 # The section, where there was none.

@@ -95,7 +95,7 @@ def remove(site: Administration, name: str) -> None:
 @CONF
 def import_from_fate(conf: Path) -> None:
     """Take over the permissions granted in FATE Flow itself (flow privilege grant)."""
-    from fate_ext_plugin.permission.built_in import PREFIX, take_over
+    from fate_ext_plugin.permission.fate_import import PREFIX, take_over
 
     room = _open(conf)
     taken = take_over(room.host.permission_rules())
@@ -138,7 +138,7 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
     refused or allowed."""
     from fate_ext_plugin.permission.policy import difference
     from fate_ext_plugin.schema.permission import load_policy
-    from fate_ext_plugin.settings import read_yaml
+    from fate_ext_plugin.settings.model import read_yaml
 
     room = _open(conf)
     wanted = load_policy(read_yaml(file), room.calendar)
@@ -211,8 +211,8 @@ class _Room:
 def _open(conf: Path) -> _Room:
     from fate_ext_plugin.cli.database import open_host
     from fate_ext_plugin.feature.storage import Storage
-    from fate_ext_plugin.permission.opened import open_permission, trail_folder
-    from fate_ext_plugin.settings import read_settings_file
+    from fate_ext_plugin.permission.setup import open_permission, trail_folder
+    from fate_ext_plugin.settings.model import read_settings_file
 
     settings = read_settings_file(conf)
     Storage(settings.data_dir, settings.min_free_bytes).open()
@@ -243,7 +243,7 @@ def _said(found: Dict[str, Any]) -> Iterable[Tuple[str, str]]:
 
 
 def _rehearse(room: _Room, before: List[Any], wanted: List[Any], days: int) -> None:
-    from fate_ext_plugin.audit_search import read
+    from fate_ext_plugin.audit.search import read
     from fate_ext_plugin.db.base import date_of
     from fate_ext_plugin.permission.policy import past_requests, rehearse
 

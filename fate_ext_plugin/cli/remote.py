@@ -9,12 +9,12 @@ from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlencode, urlsplit
 
 from fate_ext_plugin.admin.catalog import BY_NAME
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.cli.administration import Administration, as_query, spoken
 from fate_ext_plugin.cli.flow import Answer, Refused, Unreachable, exchange
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.harmless import harmless
-from fate_ext_plugin.private_file import require_private
+from fate_ext_plugin.util.secret_file import require_private
+from fate_ext_plugin.util.text import harmless
 
 MAX_ANSWER_BYTES = 2**26
 # A test of a view takes up to 30 seconds.

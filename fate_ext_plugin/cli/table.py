@@ -3,7 +3,7 @@ import json
 import unicodedata
 from typing import Any, List, Mapping, Sequence
 
-from fate_ext_plugin.harmless import harmless
+from fate_ext_plugin.util.text import harmless
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, header_line: bool = True) -> str:

@@ -8,7 +8,7 @@ from typing import Dict, Tuple
 import yaml
 
 from fate_ext_plugin.errors import ExtError
-from fate_ext_plugin.unique_keys import UniqueKeyLoader
+from fate_ext_plugin.settings.strict_yaml import UniqueKeyLoader
 
 # What PyYAML counts as line ends beside LF.
 OTHER_LINE_ENDS = "\r\x85\u2028\u2029"

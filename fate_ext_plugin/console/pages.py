@@ -5,8 +5,8 @@ from typing import Any, Callable, Dict, Optional
 
 from werkzeug.routing import Map, Rule
 
-from fate_ext_plugin.auth.keys import ENVELOPES
-from fate_ext_plugin.auth.scheme import ALGORITHMS
+from fate_ext_plugin.auth.client_signature import ALGORITHMS
+from fate_ext_plugin.auth.key_store import ENVELOPES
 from fate_ext_plugin.console.charts import charts
 from fate_ext_plugin.console.form import Form
 from fate_ext_plugin.console.visit import Visit

@@ -10,7 +10,7 @@ from typing import Callable, Dict, Optional
 
 from itsdangerous import BadSignature, Signer
 
-from fate_ext_plugin.auth.clients import Client
+from fate_ext_plugin.auth.client_store import Client
 
 COOKIE = "fate_ext_console"
 IDLE_SECONDS, LONGEST_SECONDS = 30 * 60, 8 * 3600

@@ -3,15 +3,15 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote, urlencode
 
+from fate_ext_plugin.access.guard import Address
 from fate_ext_plugin.admin.catalog import BY_NAME
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import Desk
 from fate_ext_plugin.admin.operation import Call, Operation
-from fate_ext_plugin.auth.client import authorize
-from fate_ext_plugin.auth.clients import Client
-from fate_ext_plugin.auth.scheme import ClientRequest
+from fate_ext_plugin.auth.client_auth import authorize
+from fate_ext_plugin.auth.client_signature import ClientRequest
+from fate_ext_plugin.auth.client_store import Client
 from fate_ext_plugin.console.form import Form, InvalidForm, Typed, load_form, values_of
 from fate_ext_plugin.errors import ExtError
-from fate_ext_plugin.fence import Address
 
 CONSOLE = "/v1/ext/console"
 

@@ -8,14 +8,14 @@ from typing import Callable, Dict, Mapping, Optional
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.errors import DatabaseUnavailable, ExtError, NotReady, UnknownJob, WorkerError
 from fate_ext_plugin.feature import job as states
-from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.child import Child, Stopped
+from fate_ext_plugin.feature.engine.worker import Task
 from fate_ext_plugin.feature.job import MAX_ATTEMPTS, Job, Jobs
 from fate_ext_plugin.feature.servers import Servers
 from fate_ext_plugin.feature.source import Workspace
 from fate_ext_plugin.feature.storage import Storage, disk_errors
 from fate_ext_plugin.feature.view import View
-from fate_ext_plugin.feature.worker import Task
+from fate_ext_plugin.feature.waiters import Board
 
 logger = logging.getLogger(__name__)
 TICK_SECONDS = 1.0

@@ -15,7 +15,7 @@ from fate_ext_plugin.db.place import kind_of, place_of
 from fate_ext_plugin.db.server import Secret
 from fate_ext_plugin.errors import InvalidSettings, OtherDatabase
 from fate_ext_plugin.feature.database_name import database_name, given_name
-from fate_ext_plugin.private_file import replace_private
+from fate_ext_plugin.util.secret_file import replace_private
 
 logger = logging.getLogger(__name__)
 FILE = "database"

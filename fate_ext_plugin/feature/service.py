@@ -19,7 +19,6 @@ from fate_ext_plugin.errors import (
     UploadTooLarge,
 )
 from fate_ext_plugin.feature import job as states
-from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.id_file import IdFile
 from fate_ext_plugin.feature.job import Job, Jobs
 from fate_ext_plugin.feature.runner import Runner
@@ -27,7 +26,8 @@ from fate_ext_plugin.feature.servers import Servers
 from fate_ext_plugin.feature.source import Join
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.feature.view import View, choose_view
-from fate_ext_plugin.settings import Settings
+from fate_ext_plugin.feature.waiters import Board
+from fate_ext_plugin.settings.model import Settings
 
 # An upload looks at the free disk space again after so many bytes.
 SPACE_CHECK_BYTES = 64 * 2**20

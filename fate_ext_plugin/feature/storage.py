@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Iterator, List, Optional, Tuple
 
 from fate_ext_plugin.errors import DiskFull, InvalidSettings
-from fate_ext_plugin.private_file import (
+from fate_ext_plugin.util.secret_file import (
     make_private,
     mode_of,
     private_opener,

@@ -2,10 +2,10 @@
 import sys
 from typing import Any
 
-from fate_ext_plugin.harmless import harmless
 from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1, server_logger
 from fate_ext_plugin.host.own_workers import says_it_is_this_site
 from fate_ext_plugin.permission.scheduling import PREFIXES, objection
+from fate_ext_plugin.util.text import harmless
 
 
 def refuse_changed_jobs() -> None:

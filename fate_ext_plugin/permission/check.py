@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.audit.log import AuditTrail
 from fate_ext_plugin.errors import ExtError, NotPermitted
-from fate_ext_plugin.harmless import harmless
 from fate_ext_plugin.permission.calendar import Calendar, Moment
 from fate_ext_plugin.permission.grant import Grant, Used
 from fate_ext_plugin.permission.grants import Grants, Source
 from fate_ext_plugin.permission.item import COMPONENT, Item, code_point, unplain
 from fate_ext_plugin.permission.request import PermissionRequest, read_request
-from fate_ext_plugin.permission.uses import Uses
+from fate_ext_plugin.permission.usage import Uses
+from fate_ext_plugin.util.text import harmless
 
 logger = logging.getLogger(__name__)
 # fate_flow.entity.permission_parameters.CheckReturn

@@ -83,7 +83,7 @@ class _Uses:
 
 
 def _use(request: PermissionRequest) -> Any:
-    """What counts as one use (:class:`fate_ext_plugin.permission.uses.Uses`); None where each request does."""
+    """What counts as one use (:class:`fate_ext_plugin.permission.usage.Uses`); None where each request does."""
     return request.job and (request.party, request.job, request.role, request.site)
 
 

@@ -8,11 +8,11 @@ import pytest
 import requests
 
 from fate_ext_plugin.admin.catalog import BY_NAME, OPERATIONS
-from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.audit.search import read
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.schema.admin import SettingsAnswer
-from fate_ext_plugin.settings import AuthenticationSettings, PermissionSettings, Settings
+from fate_ext_plugin.settings.model import AuthenticationSettings, PermissionSettings, Settings
 from tests.support.admin import PREFIX, Admin
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
@@ -448,7 +448,7 @@ def test_what_changes_something_is_no_get_and_the_rest_is_one_or_explain() -> No
 
 def test_fate_flow_s_own_client_has_no_role(make_site: MakeSite) -> None:
     """Its app key stands in service_conf.yaml, which many can read."""
-    from fate_ext_plugin.authentication import open_authentication
+    from fate_ext_plugin.auth.setup import open_authentication
     from fate_ext_plugin.errors import RoleMissing
 
     site = make_site(start=False, authentication={})

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.audit.search import read
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.errors import InvalidRequestBody
 from fate_ext_plugin.schema.authentication import CLIENT_AUTHENTICATION, load_client_request

@@ -11,10 +11,10 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
+from fate_ext_plugin.access.guard import LOOPBACK, Fence, RedactTokens, redact
+from fate_ext_plugin.access.service_urls import service_uris
 from fate_ext_plugin.apps import Door, create_app, refusing_door
 from fate_ext_plugin.errors import Forbidden, InvalidSettings
-from fate_ext_plugin.fence import LOOPBACK, Fence, RedactTokens, redact
-from fate_ext_plugin.registration import service_uris
 from tests.support.api_reader import ApiReader
 from tests.support.site import Site
 from tests.support.wire import refused

@@ -13,13 +13,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from fate_ext_plugin import __version__
+from fate_ext_plugin.access.guard import LOOPBACK, Fence
 from fate_ext_plugin.apps import Door, create_app, held
 from fate_ext_plugin.errors import InvalidSettings, NotReady
-from fate_ext_plugin.fence import LOOPBACK, Fence
 from fate_ext_plugin.host.standalone import Standalone
+from fate_ext_plugin.monitoring.readiness import Readiness
 from fate_ext_plugin.plugin import Plugin
-from fate_ext_plugin.readiness import Readiness
-from fate_ext_plugin.settings import read_settings_file
+from fate_ext_plugin.settings.model import read_settings_file
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
 from tests.support.clock import Clock
@@ -29,7 +29,7 @@ from tests.support.slow_source import go, slow_view, wait_started
 from tests.support.wire import refused
 
 # What the database says is kept for a shorter time.
-HASTY = {"metrics.KEEP_SECONDS": 0.2}
+HASTY = {"monitoring.metrics.KEEP_SECONDS": 0.2}
 DASHBOARD = Path(__file__).resolve().parents[2] / "conf" / "grafana" / "fate_ext_plugin.json"
 
 
@@ -115,7 +115,7 @@ def test_a_server_that_runs_no_jobs_is_not_ready(make_site: MakeSite) -> None:
 
 def test_a_hook_that_can_not_work_makes_the_server_not_ready(make_site: MakeSite) -> None:
     def broken() -> None:
-        raise InvalidSettings("fate_ext_plugin.authentication is missing.")
+        raise InvalidSettings("fate_ext_plugin.auth.setup is missing.")
 
     site = make_site(start=False, min_free_bytes=0)
     plugin = Plugin(site.settings, Standalone(site.settings), hooks=[broken])
@@ -123,7 +123,7 @@ def test_a_hook_that_can_not_work_makes_the_server_not_ready(make_site: MakeSite
     try:
         with pytest.raises(NotReady, match="^hooks: The server's settings can't be used; "):
             plugin.readiness.require()
-        assert plugin.readiness.problems() == {"hooks": "fate_ext_plugin.authentication is missing."}
+        assert plugin.readiness.problems() == {"hooks": "fate_ext_plugin.auth.setup is missing."}
     finally:
         plugin.stop()
 
@@ -261,7 +261,7 @@ def test_prometheus_client_is_asked_for_where_it_is_missing(
 ) -> None:
     site = make_site(start=False)
     site.write_settings(metrics=True)
-    monkeypatch.setattr("fate_ext_plugin.schema.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("fate_ext_plugin.settings.schema.find_spec", lambda name: None)
     with pytest.raises(InvalidSettings, match=r"metrics: Needs the package prometheus_client: pip install"):
         read_settings_file(site.conf)
     site.write_settings(metrics=False)

@@ -8,8 +8,8 @@ from typing import Any, Dict
 import pytest
 import requests
 
-from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.permission.opened import trail_folder
+from fate_ext_plugin.audit.search import read
+from fate_ext_plugin.permission.setup import trail_folder
 from tests.support.builder import MakeSite
 from tests.support.permission import grant, recorded
 from tests.support.site import Site, wait_until

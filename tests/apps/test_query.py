@@ -15,11 +15,11 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
+from fate_ext_plugin.access.service_urls import service_uris
 from fate_ext_plugin.apps import create_app, feature_app
 from fate_ext_plugin.errors import DatabaseUnavailable
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
-from fate_ext_plugin.registration import service_uris
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
 from tests.support.credit import credit_view

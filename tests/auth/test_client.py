@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.apps.authentication_app import client_request
-from fate_ext_plugin.auth import scheme
-from fate_ext_plugin.auth.client import WRONG, WRONG_SIGN_IN, ClientAuthentication
-from fate_ext_plugin.auth.clients import Client
-from fate_ext_plugin.auth.replay import MemoryNonces
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
+from fate_ext_plugin.auth import client_signature as scheme
+from fate_ext_plugin.auth.client_auth import WRONG, WRONG_SIGN_IN, ClientAuthentication
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_headers, signed_text
+from fate_ext_plugin.auth.client_store import Client
+from fate_ext_plugin.auth.nonces import MemoryNonces
 from fate_ext_plugin.auth.throttle import MAX_ENTRIES, Throttle
 from fate_ext_plugin.errors import RoleMissing, Unauthenticated
 from tests.support.clock import Clock

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.auth.envelope import append, parse
-from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.key_store import SiteKeys
 from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import Unauthenticated

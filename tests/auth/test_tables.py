@@ -7,15 +7,15 @@ from unittest.mock import ANY
 
 import pytest
 
-from fate_ext_plugin.auth import keys as module
-from fate_ext_plugin.auth import replay
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import Policy, SiteKeys
-from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
-from fate_ext_plugin.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
+from fate_ext_plugin.auth import key_store as module
+from fate_ext_plugin.auth import nonces as replay
+from fate_ext_plugin.auth.client_store import Clients
+from fate_ext_plugin.auth.key_store import Policy, SiteKeys
+from fate_ext_plugin.auth.nonces import DatabaseNonces, MemoryNonces, Nonces
 from fate_ext_plugin.db.auth import Nonce
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidKey, KeyTaken, Unauthenticated
+from fate_ext_plugin.util.refreshing_cache import REFRESH_SECONDS, RETRY_SECONDS, Cached
 from tests.support.clock import Clock
 from tests.support.databases import KINDS, in_processes
 from tests.support.federation import BOX

@@ -4,7 +4,7 @@ from typing import List
 
 import pytest
 
-from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.audit.log import AuditTrail
 from fate_ext_plugin.db.base import date_of
 from tests.support.builder import MakeSite
 from tests.support.clock import Clock

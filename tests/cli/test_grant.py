@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Tuple
 import pytest
 import yaml
 
-from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.permission.opened import trail_folder
+from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.permission.setup import trail_folder
 from tests.support.builder import MakeSite
 from tests.support.commands import FakeFateFlow, Run, fails
 from tests.support.permission import asked

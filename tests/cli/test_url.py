@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.auth.client import WRONG
+from fate_ext_plugin.audit.search import read
+from fate_ext_plugin.auth.client_auth import WRONG
 from fate_ext_plugin.cli import main
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite

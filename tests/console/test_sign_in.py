@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import requests
 
-from fate_ext_plugin.auth.client import WRONG_SIGN_IN
-from fate_ext_plugin.auth.clients import Client
-from fate_ext_plugin.auth.scheme import Signer
+from fate_ext_plugin.auth.client_auth import WRONG_SIGN_IN
+from fate_ext_plugin.auth.client_signature import Signer
+from fate_ext_plugin.auth.client_store import Client
 from fate_ext_plugin.auth.throttle import FREE_FAILURES
 from fate_ext_plugin.console.session import COOKIE, IDLE_SECONDS, LONGEST_SECONDS, MAX_SESSIONS, Notice, Sessions
 from fate_ext_plugin.db.auth import Client as Row

@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 import pytest
 import requests
 
-from fate_ext_plugin.audit_search import read
+from fate_ext_plugin.audit.search import read
 from tests.fate_flow.features import expected, ids_of, section_of
 from tests.fate_flow.flow import GUEST, HOST, Flow, Installation, MakeFlow
 from tests.fate_flow.switches import CONF, KEYS, UNAUTHENTICATED, retcode
@@ -159,10 +159,10 @@ from fate_flow.db import key_manager
 from fate_flow.hook import HookManager
 from fate_flow.hook.common.parameters import AuthenticationParameters, SignatureParameters
 import fate_flow.hook.flow.site_authentication  # the built-in hooks
-from fate_ext_plugin.auth.box import SecretBox
-from fate_ext_plugin.auth.keys import SiteKeys
-from fate_ext_plugin.auth.replay import MemoryNonces
-from fate_ext_plugin.auth.site import SiteAuthentication
+from fate_ext_plugin.auth.secret_box import SecretBox
+from fate_ext_plugin.auth.key_store import SiteKeys
+from fate_ext_plugin.auth.nonces import MemoryNonces
+from fate_ext_plugin.auth.site_auth import SiteAuthentication
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.errors import Unauthenticated

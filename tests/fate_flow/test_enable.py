@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Tuple
 import pytest
 import yaml
 
-from fate_ext_plugin.settings import SECTION
+from fate_ext_plugin.settings.model import SECTION
 from tests.fate_flow.flow import GUEST, Flow, Installation, MakeFlow
 from tests.fate_flow.switches import CLIENT, KEYS
 

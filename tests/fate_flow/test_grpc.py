@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 import pytest
 import requests
 
-from fate_ext_plugin.audit_search import read
+from fate_ext_plugin.audit.search import read
 from tests.fate_flow.features import expected, ids_of, section_of
 from tests.fate_flow.flow import GUEST, HOST, Flow, Installation, MakeFlow
 from tests.fate_flow.switches import CLIENT, HOOKS, KEYS, UNAUTHENTICATED, retcode

@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 import pytest
 import requests
 
-from fate_ext_plugin.audit_search import read
+from fate_ext_plugin.audit.search import read
 from tests.fate_flow.features import expected, section_of
 from tests.fate_flow.flow import GUEST, HOST, Flow, Installation, MakeFlow
 from tests.fate_flow.permission import CONF, LEAST, forget_grants, grant, needs_mysql, refusal
@@ -163,11 +163,11 @@ from peewee import SqliteDatabase
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.errors import NotPermitted
-from fate_ext_plugin.permission.built_in import take_over
+from fate_ext_plugin.permission.fate_import import take_over
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.grants import Grants
-from fate_ext_plugin.permission.uses import Uses
+from fate_ext_plugin.permission.usage import Uses
 
 chance = random.Random(7)
 # No reader: ours refuses one that does not say what it reads.

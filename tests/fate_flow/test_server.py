@@ -9,8 +9,8 @@ from typing import Any, Dict, Optional
 import pytest
 import requests
 
-from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import service_uri
+from fate_ext_plugin.access.guard import Fence
+from fate_ext_plugin.access.service_urls import service_uri
 from tests.fate_flow.features import expected, ids_of, section_of
 from tests.fate_flow.flow import Caller, Flow, Installation, MakeFlow
 from tests.fate_flow.switches import CLIENT, KEYS, UNAUTHENTICATED, retcode

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 import requests
 
-from fate_ext_plugin.feature import duck
+from fate_ext_plugin.feature.engine import duckdb_join as duck
 from fate_ext_plugin.feature.source import Workspace
 from fate_ext_plugin.feature.storage import says_disk_full
 from tests.support.api_reader import ApiReader

@@ -10,7 +10,7 @@ from typing import Any, List
 import pytest
 import requests
 
-from fate_ext_plugin.audit_search import read
+from fate_ext_plugin.audit.search import read
 from tests.support.all_services import ALL_SERVICES, Services, ask_all, good
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.audit_search import read
+from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.audit.search import read
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import DatabaseUnavailable, InvalidPermissionRequest, NotPermitted
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Decision, Permission, decide
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import Grants, ListedGrants
-from fate_ext_plugin.permission.uses import Uses
+from fate_ext_plugin.permission.usage import Uses
 from tests.support.permission import MACHINE, asked, grant, recorded
 
 WEDNESDAY = MACHINE.parse("2026-11-25 12:00")

@@ -3,11 +3,11 @@ from typing import Any, List, Optional
 
 import pytest
 
-from fate_ext_plugin.auth.box import SecretBox
-from fate_ext_plugin.auth.keys import SiteKeys
-from fate_ext_plugin.auth.replay import MemoryNonces
+from fate_ext_plugin.auth.key_store import SiteKeys
+from fate_ext_plugin.auth.nonces import MemoryNonces
 from fate_ext_plugin.auth.rsa import parse_key
-from fate_ext_plugin.auth.site import SiteAuthentication
+from fate_ext_plugin.auth.secret_box import SecretBox
+from fate_ext_plugin.auth.site_auth import SiteAuthentication
 from fate_ext_plugin.db.auth import SiteKey
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import Unauthenticated

@@ -16,10 +16,10 @@ from typing import Any, Dict, List, Optional
 import requests
 import yaml
 
+from fate_ext_plugin.access.guard import Fence
+from fate_ext_plugin.access.service_urls import FEATURE_SERVICES, service_uris
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import FEATURE_SERVICES, service_uris
-from fate_ext_plugin.settings import SECTION, Settings, read_settings_file
+from fate_ext_plugin.settings.model import SECTION, Settings, read_settings_file
 from tests.support import programs
 
 # How long a test waits for what must come: only a fault takes so long, however busy the machine is.

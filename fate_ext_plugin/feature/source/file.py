@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 from marshmallow import Schema, fields, validate
 
 from fate_ext_plugin.errors import ExtError, SourceError
-from fate_ext_plugin.feature import duck
+from fate_ext_plugin.feature.engine import duckdb_join as duck
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace, require_columns
 from fate_ext_plugin.feature.source.links import fixed_folder, require_no_way_out
 from fate_ext_plugin.feature.source.placeholders import check_placeholders, fill, no_data, placeholders
@@ -35,7 +35,7 @@ class FileSource(Source):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        from fate_ext_plugin.schema.settings import base_dir
+        from fate_ext_plugin.settings.schema import base_dir
 
         self._template = str(base_dir.get() / options["path"])
         self._format = options["format"] or _format_of(self._template)

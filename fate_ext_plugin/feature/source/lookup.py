@@ -16,8 +16,8 @@ from abc import abstractmethod
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from fate_ext_plugin.errors import SourceError
-from fate_ext_plugin.feature import duck
-from fate_ext_plugin.feature.dialect import LineWriter, duplicate_error, text
+from fate_ext_plugin.feature.engine import duckdb_join as duck
+from fate_ext_plugin.feature.engine.csv_format import LineWriter, duplicate_error, text
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace
 
 WRITE_BUFFER_BYTES = 2**20

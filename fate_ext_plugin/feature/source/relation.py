@@ -6,7 +6,7 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional
 import duckdb
 
 from fate_ext_plugin.errors import LOOK, InvalidRequestBody, SourceError
-from fate_ext_plugin.feature import duck
+from fate_ext_plugin.feature.engine import duckdb_join as duck
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Workspace
 from fate_ext_plugin.feature.storage import says_disk_full
 

@@ -31,7 +31,7 @@ from fate_ext_plugin.feature.source.spark.application import (
 )
 from fate_ext_plugin.feature.source.spark.rows import Rows, read
 from fate_ext_plugin.feature.source.spark.shared_folder import SharedFolder
-from fate_ext_plugin.schema.settings import Boolean, refuse_secret
+from fate_ext_plugin.settings.schema import Boolean, refuse_secret
 
 # What Spark itself keeps out of its logs (spark.redaction.regex).
 SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping
 
 from fate_ext_plugin.errors import ExtError, SourceError
-from fate_ext_plugin.feature.calling import calling
 from fate_ext_plugin.feature.source import Progress
+from fate_ext_plugin.util.periodic import calling
 
 CONNECT_SECONDS = 10
 NAME = "fate_ext"

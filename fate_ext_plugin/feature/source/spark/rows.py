@@ -3,7 +3,7 @@ import re
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from fate_ext_plugin.errors import SourceError
-from fate_ext_plugin.feature import duck
+from fate_ext_plugin.feature.engine import duckdb_join as duck
 from fate_ext_plugin.feature.source import Join
 from fate_ext_plugin.feature.source.placeholders import no_data
 from fate_ext_plugin.feature.source.relation import filter_value, parquet, require_view_columns

@@ -7,7 +7,7 @@ from typing import Any, List
 from uuid import uuid4
 
 from fate_ext_plugin.errors import SourceError
-from fate_ext_plugin.feature.calling import calling
+from fate_ext_plugin.util.periodic import calling
 
 log = logging.getLogger(__name__)
 

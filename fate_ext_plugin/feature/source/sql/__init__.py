@@ -19,8 +19,8 @@ from fate_ext_plugin.feature.source.sql.mysql import MySql
 from fate_ext_plugin.feature.source.sql.postgresql import PostgreSql
 from fate_ext_plugin.feature.source.sql.question import Question
 from fate_ext_plugin.feature.source.sql.sqlite import Sqlite
-from fate_ext_plugin.schema.settings import Boolean, DatabaseSchema
-from fate_ext_plugin.settings import DatabaseSettings
+from fate_ext_plugin.settings.model import DatabaseSettings
+from fate_ext_plugin.settings.schema import Boolean, DatabaseSchema
 
 DATABASES: Dict[str, Callable[[DatabaseSettings], Database]] = {
     "sqlite": Sqlite, "mysql": MySql, "postgresql": PostgreSql}

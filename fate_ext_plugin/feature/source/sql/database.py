@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from fate_ext_plugin.errors import InvalidRequestBody, SourceError
 from fate_ext_plugin.feature.source.lookup import Row
 from fate_ext_plugin.feature.source.sql.values import FILTER_PARSERS, ID_PARSERS, OTHER, TEXT
-from fate_ext_plugin.settings import DatabaseSettings
+from fate_ext_plugin.settings.model import DatabaseSettings
 
 CONNECT_SECONDS = 10
 ID_TABLE = "fate_ext_ids"

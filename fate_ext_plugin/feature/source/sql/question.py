@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
 from fate_ext_plugin.errors import SourceError
-from fate_ext_plugin.feature import duck
-from fate_ext_plugin.feature.dialect import text
+from fate_ext_plugin.feature.engine import duckdb_join as duck
+from fate_ext_plugin.feature.engine.csv_format import text
 from fate_ext_plugin.feature.source import Join, Progress
 from fate_ext_plugin.feature.source.lookup import Group, Row, UploadedIds, look_up, share_of
 from fate_ext_plugin.feature.source.sql.database import Column, Database, explain

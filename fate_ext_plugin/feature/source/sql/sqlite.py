@@ -15,8 +15,8 @@ from fate_ext_plugin.feature.source.sql.values import (
     canonical_float,
     canonical_integer,
 )
-from fate_ext_plugin.schema.settings import base_dir
-from fate_ext_plugin.settings import DatabaseSettings
+from fate_ext_plugin.settings.model import DatabaseSettings
+from fate_ext_plugin.settings.schema import base_dir
 
 
 class Sqlite(Database):

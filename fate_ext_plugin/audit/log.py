@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Deque, Dict, Mapping, Optional, Tuple
 
-from fate_ext_plugin.tally import SAVE_SECONDS, Tally
+from fate_ext_plugin.audit.counters import SAVE_SECONDS, Tally
 
 logger = logging.getLogger(__name__)
 ALLOWED, REFUSED, STRANGERS, COUNTS = "allowed.jsonl", "refused.jsonl", "strangers.jsonl", "counts.json"

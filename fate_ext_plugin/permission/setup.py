@@ -2,15 +2,15 @@
 import logging
 from pathlib import Path
 
-from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.audit.log import AuditTrail
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import OBSERVE, Permission
 from fate_ext_plugin.permission.grants import Grants
-from fate_ext_plugin.permission.uses import Uses
-from fate_ext_plugin.settings import SECTION, PermissionSettings, Settings
+from fate_ext_plugin.permission.usage import Uses
+from fate_ext_plugin.settings.model import SECTION, PermissionSettings, Settings
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Generator, Iterator, List, Optional, Sequence, Set, Tuple
 
-from fate_ext_plugin.audit import ALLOWED, FILES, LOGS, numbered
+from fate_ext_plugin.audit.log import ALLOWED, FILES, LOGS, numbered
 from fate_ext_plugin.errors import InvalidRequestBody
 
 BLOCK_BYTES = 1 << 18

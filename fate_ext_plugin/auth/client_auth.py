@@ -4,15 +4,15 @@ from dataclasses import replace
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 from zlib import crc32
 
-from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.auth.clients import ROLES, Client, Clients
+from fate_ext_plugin.access.guard import Address
+from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.auth.client_signature import ClientRequest, SignedText, Signer, signed_headers
+from fate_ext_plugin.auth.client_store import ROLES, Client, Clients
 from fate_ext_plugin.auth.clock import clocks_differ
+from fate_ext_plugin.auth.nonces import Nonces
 from fate_ext_plugin.auth.path import is_plain
-from fate_ext_plugin.auth.replay import Nonces
-from fate_ext_plugin.auth.scheme import ClientRequest, SignedText, Signer, signed_headers
 from fate_ext_plugin.auth.throttle import Throttle
 from fate_ext_plugin.errors import RoleMissing, Unauthenticated
-from fate_ext_plugin.fence import Address
 
 # How the audit trail calls requests to /v1/ext/admin.
 ADMIN_CHECK = "admin"

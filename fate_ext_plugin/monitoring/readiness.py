@@ -3,7 +3,7 @@ import logging
 from typing import Callable, Dict, Mapping
 
 from fate_ext_plugin.errors import ExtError, NotReady
-from fate_ext_plugin.watch import Watch
+from fate_ext_plugin.monitoring.probe import Watch
 
 logger = logging.getLogger(__name__)
 

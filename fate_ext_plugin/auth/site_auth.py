@@ -3,12 +3,12 @@ import logging
 import time
 from typing import Any, Callable, Optional, Set
 
-from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.audit.log import AuditTrail
 from fate_ext_plugin.auth.clock import clocks_differ
 from fate_ext_plugin.auth.envelope import Envelope, append, new_nonce, parse, signed_text
-from fate_ext_plugin.auth.keys import Key, Policy, SiteKeys, body_text
-from fate_ext_plugin.auth.replay import Nonces
-from fate_ext_plugin.auth.session import InvalidVoucher
+from fate_ext_plugin.auth.key_certificate import InvalidVoucher
+from fate_ext_plugin.auth.key_store import Key, Policy, SiteKeys, body_text
+from fate_ext_plugin.auth.nonces import Nonces
 from fate_ext_plugin.errors import Unauthenticated
 
 logger = logging.getLogger(__name__)

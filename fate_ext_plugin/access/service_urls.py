@@ -1,11 +1,11 @@
 """Our services as FATE Flow's registry holds them: a server, and one url a service with its capability token."""
 from typing import Any, Dict, List, Sequence
 
+from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, Fence
 from fate_ext_plugin.apps import PREFIX
 from fate_ext_plugin.apps.feature_app import MAX_WAIT_SECONDS
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.fence import TOKEN_ARGUMENT, Fence
-from fate_ext_plugin.settings import Settings
+from fate_ext_plugin.settings.model import Settings
 
 # Columns of t_server_registry_info and t_service_registry_info (contract section 1).
 MAX_HOST, MAX_URL = 30, 100

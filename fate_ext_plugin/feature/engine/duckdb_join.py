@@ -4,8 +4,7 @@ from typing import Any, Dict, Iterable, Iterator, List
 
 import duckdb
 
-from fate_ext_plugin.feature.calling import calling
-from fate_ext_plugin.feature.dialect import (
+from fate_ext_plugin.feature.engine.csv_format import (
     MISREAD,
     REPLACEMENT,
     STRIPPED,
@@ -15,6 +14,7 @@ from fate_ext_plugin.feature.dialect import (
 )
 from fate_ext_plugin.feature.id_file import BLANKS, MAX_LINE_BYTES
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Workspace
+from fate_ext_plugin.util.periodic import calling
 
 # No uploaded line holds it (see id_file), so a line is always one field.
 ID_FILE_DELIMITER = "\x1f"

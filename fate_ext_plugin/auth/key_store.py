@@ -4,13 +4,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
-from fate_ext_plugin.auth.box import SecretBox
+from fate_ext_plugin.auth.key_certificate import Sessions
 from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
-from fate_ext_plugin.auth.session import Sessions
-from fate_ext_plugin.cached import Cached
+from fate_ext_plugin.auth.secret_box import SecretBox
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, create_once, dicts, now_ms
 from fate_ext_plugin.errors import ExtError, InvalidKey, KeyTaken, UnknownKey
+from fate_ext_plugin.util.refreshing_cache import Cached
 
 PRIVATE, PUBLIC = "private", "public"
 # How the outcome of a key that could not be taken over begins.
@@ -41,7 +41,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Policy:
-    """What a site's signatures must be like: see :mod:`fate_ext_plugin.auth.site`."""
+    """What a site's signatures must be like: see :mod:`fate_ext_plugin.auth.site_auth`."""
 
     envelope: str = "auto"
     md5: bool = False

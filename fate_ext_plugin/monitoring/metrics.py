@@ -8,12 +8,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.audit.log import AuditTrail
 from fate_ext_plugin.errors import ExtError
 from fate_ext_plugin.feature.job import FAILED, SUCCESS, Job
 from fate_ext_plugin.feature.servers import Servers
-from fate_ext_plugin.readiness import Readiness
-from fate_ext_plugin.watch import Watch
+from fate_ext_plugin.monitoring.probe import Watch
+from fate_ext_plugin.monitoring.readiness import Readiness
 
 # From a check of authentication to an upload of gigabytes.
 REQUEST_BUCKETS = (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800)

@@ -3,19 +3,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, List, Optional
 
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import SiteKeys
-from fate_ext_plugin.authentication import Authentication
+from fate_ext_plugin.auth.client_store import Clients
+from fate_ext_plugin.auth.key_store import SiteKeys
+from fate_ext_plugin.auth.setup import Authentication
 from fate_ext_plugin.errors import NotSetUp
 from fate_ext_plugin.feature.job import Jobs
-from fate_ext_plugin.feature.sample import Sampler
+from fate_ext_plugin.feature.preview import Sampler
 from fate_ext_plugin.feature.storage import Storage
+from fate_ext_plugin.monitoring.readiness import Readiness
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.grants import Grants
-from fate_ext_plugin.permission.opened import trail_folder
-from fate_ext_plugin.readiness import Readiness
-from fate_ext_plugin.settings import Settings
+from fate_ext_plugin.permission.setup import trail_folder
+from fate_ext_plugin.settings.model import Settings
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any, Dict
 from fate_ext_plugin.errors import DiskFull, ExtError, SourceError, WorkerError
 from fate_ext_plugin.feature.source import Join, Source, Workspace
 from fate_ext_plugin.feature.storage import says_disk_full
-from fate_ext_plugin.private_file import OTHERS
+from fate_ext_plugin.util.secret_file import OTHERS
 
 LENGTH = struct.Struct(">Q")
 # Address space for what is not the join's own memory: the interpreter, libraries, thread stacks.
@@ -44,7 +44,7 @@ def main() -> None:
     os.dup2(2, 1)
     os.umask(OTHERS)  # for whatever writes the result
     _offer_to_oom_killer()
-    from fate_ext_plugin.feature import duck  # noqa: F401 - loaded while the upload still streams in
+    from fate_ext_plugin.feature.engine import duckdb_join as duck  # noqa: F401 - loaded while the upload still streams in
 
     task = _read_task()
     threading.Thread(target=_die_with_server, daemon=True).start()
@@ -114,6 +114,6 @@ def _offer_to_oom_killer() -> None:
 
 if __name__ == "__main__":
     # Pickled classes of this module are known by its name, not as __main__.
-    from fate_ext_plugin.feature import worker
+    from fate_ext_plugin.feature.engine import worker
 
     worker.main()

@@ -16,7 +16,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_load, va
 
 from fate_ext_plugin.feature.source import source_types
 from fate_ext_plugin.feature.view import RESERVED_NAMES, Parameter, View
-from fate_ext_plugin.settings import (
+from fate_ext_plugin.settings.model import (
     SQLITE,
     AuthenticationSettings,
     DatabaseSettings,

@@ -7,12 +7,12 @@ from typing import Any, List, Mapping
 
 from fate_ext_plugin.errors import JobFailed, TooManyJobs, UnknownView
 from fate_ext_plugin.feature.child import Child, JobError, Stopped
+from fate_ext_plugin.feature.engine.worker import Task
 from fate_ext_plugin.feature.id_file import IdFile
 from fate_ext_plugin.feature.source import Workspace
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.feature.view import View
-from fate_ext_plugin.feature.worker import Task
-from fate_ext_plugin.settings import Settings
+from fate_ext_plugin.settings.model import Settings
 
 # Whoever asks sits in front of a browser or a terminal.
 SAMPLE_SECONDS = 30.0

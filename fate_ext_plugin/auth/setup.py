@@ -3,19 +3,19 @@ import logging
 from dataclasses import dataclass
 from typing import Callable, Iterable, Optional, Tuple
 
-from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.auth.box import SecretBox, master_key
-from fate_ext_plugin.auth.client import ClientAuthentication
-from fate_ext_plugin.auth.clients import Client, Clients
-from fate_ext_plugin.auth.keys import PRIVATE, REFUSED, SiteKeys
-from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
-from fate_ext_plugin.auth.scheme import Signer
-from fate_ext_plugin.auth.site import SiteAuthentication
+from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.auth.client_auth import ClientAuthentication
+from fate_ext_plugin.auth.client_signature import Signer
+from fate_ext_plugin.auth.client_store import Client, Clients
+from fate_ext_plugin.auth.key_store import PRIVATE, REFUSED, SiteKeys
+from fate_ext_plugin.auth.nonces import DatabaseNonces, MemoryNonces, Nonces
+from fate_ext_plugin.auth.secret_box import SecretBox, master_key
+from fate_ext_plugin.auth.site_auth import SiteAuthentication
 from fate_ext_plugin.auth.throttle import SharedThrottle, Throttle
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS, migrate
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.settings import SECTION, AuthenticationSettings, Settings
+from fate_ext_plugin.settings.model import SECTION, AuthenticationSettings, Settings
 
 logger = logging.getLogger(__name__)
 

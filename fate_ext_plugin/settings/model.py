@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from fate_ext_plugin.access.guard import Network
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.feature.view import View
-from fate_ext_plugin.fence import Network
-from fate_ext_plugin.private_file import require_private
+from fate_ext_plugin.util.secret_file import require_private
 
 SECTION = "fate_ext_plugin"
 SQLITE = "sqlite:///"
@@ -94,7 +94,7 @@ class PermissionSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Section ``fate_ext_plugin``; every key is explained in :mod:`fate_ext_plugin.schema.settings`."""
+    """Section ``fate_ext_plugin``; every key is explained in :mod:`fate_ext_plugin.settings.schema`."""
 
     data_dir: Path
     views: Dict[str, View]
@@ -135,7 +135,7 @@ def parse_settings(section: Any, start: Path) -> Settings:
     """
     from marshmallow import ValidationError
 
-    from fate_ext_plugin.schema.settings import SettingsSchema, base_dir
+    from fate_ext_plugin.settings.schema import SettingsSchema, base_dir
 
     if not isinstance(section, Mapping):
         raise InvalidSettings(
@@ -203,7 +203,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     """:raises InvalidSettings: it can't be read, is no YAML mapping, or holds a key twice."""
     import yaml
 
-    from fate_ext_plugin import unique_keys
+    from fate_ext_plugin.settings import strict_yaml as unique_keys
 
     try:
         content = unique_keys.load(path.read_text("utf-8"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.private_file import make_private, require_private
+from fate_ext_plugin.util.secret_file import make_private, require_private
 
 KEY_BYTES = 32
 NONCE_BYTES, TAG_BYTES = 12, 16
