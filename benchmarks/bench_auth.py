@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from support import FOLDER, PACKAGE_FOLDER, show, verdict
 
-from fate_ext_plugin.access.guard import Fence
+from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.access.service_urls import service_uris
 from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_headers, signed_text
 from fate_ext_plugin.auth.setup import Authentication, open_authentication
@@ -258,8 +258,8 @@ def requests_a_second(port: int, requests: List[bytes]) -> float:
 
 def over_http(conf: Path, port: int, authentication: Authentication, kind: str, named: str) -> None:
     settings = read_settings_file(conf)
-    fence = Fence(Storage(settings.data_dir, 0).secret(), (), ())
-    uris = {**service_uris(fence, "127.0.0.1", port, set(ROWS.values())), "empty": "/empty", BARE: "/bare"}
+    guard = AccessGuard(Storage(settings.data_dir, 0).secret(), (), ())
+    uris = {**service_uris(guard, "127.0.0.1", port, set(ROWS.values())), "empty": "/empty", BARE: "/bare"}
     # Short turns and many: a machine's speed wanders by a fifth within seconds.
     count, turns = 250, 4 * ROUNDS
     # They go on from turn to turn, so that no turn repeats the one before.

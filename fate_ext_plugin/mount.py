@@ -58,7 +58,7 @@ def _mount(app: Any, fate_flow: Any) -> Any:
     mounted = Plugin(
         settings, host, fate_flow_hooks.authentication, fate_flow_hooks.permission, fate_flow_hooks.in_use)
     try:
-        uris = service_uris(mounted.fence, host.address[0], host.address[1], services_of(settings))
+        uris = service_uris(mounted.guard, host.address[0], host.address[1], services_of(settings))
         manager = mounted.manager()
         logging.getLogger("werkzeug").addFilter(RedactTokens())
         host.register(settings.server_name, *host.address, uris)

@@ -1,7 +1,7 @@
-"""The fence: who may call. FATE Flow does not guard our paths, so every request passes here first.
+"""Access control: who may call. FATE Flow does not guard our paths, so every request passes here first.
 
 A caller needs both: an address in an allowed network, and the capability token of the service, which only the url
-in FATE Flow's registry holds. The token is a second fence, never the only one: FATE Flow shows registered urls
+in FATE Flow's registry holds. The token is a second lock, never the only one: FATE Flow shows registered urls
 (contract section 3). A load balancer's probes have no token, and learn nothing but whether we work.
 """
 import base64
@@ -23,7 +23,7 @@ TOKEN_ARGUMENT = "token"
 _token_in_url = re.compile(r"(?<=\b" + TOKEN_ARGUMENT + r"=)[^&\s\"']+")
 
 
-class Fence:
+class AccessGuard:
     """:param allowed: networks of callers. :param proxies: networks whose X-Forwarded-For is believed."""
 
     def __init__(self, secret: bytes, allowed: Iterable[Network], proxies: Iterable[Network]) -> None:

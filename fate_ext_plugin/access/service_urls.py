@@ -1,7 +1,7 @@
 """Our services as FATE Flow's registry holds them: a server, and one url a service with its capability token."""
 from typing import Any, Dict, List, Sequence
 
-from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, Fence
+from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, AccessGuard
 from fate_ext_plugin.apps import PREFIX
 from fate_ext_plugin.apps.feature_app import MAX_WAIT_SECONDS
 from fate_ext_plugin.errors import InvalidSettings
@@ -26,16 +26,18 @@ def services_of(settings: Settings) -> List[str]:
     return names
 
 
-def service_uri(fence: Fence, service: str) -> str:
-    return f"{PREFIX}/{service}?{ARGUMENTS.get(service, '')}{TOKEN_ARGUMENT}={fence.token(service)}"
+def service_uri(guard: AccessGuard, service: str) -> str:
+    return f"{PREFIX}/{service}?{ARGUMENTS.get(service, '')}{TOKEN_ARGUMENT}={guard.token(service)}"
 
 
-def service_uris(fence: Fence, host: str, port: int, services: Sequence[str] = FEATURE_SERVICES) -> Dict[str, str]:
+def service_uris(
+    guard: AccessGuard, host: str, port: int, services: Sequence[str] = FEATURE_SERVICES
+) -> Dict[str, str]:
     """Path and query of each service's url, such as ``/v1/ext/upload?token=...``.
 
     :raises InvalidSettings: the host's name is too long for FATE Flow's columns.
     """
-    uris = {service: service_uri(fence, service) for service in services}
+    uris = {service: service_uri(guard, service) for service in services}
     longest = max(len(f"http://{host}:{port}{uri}") for uri in uris.values())
     room = min(MAX_HOST, len(host) - (longest - MAX_URL))
     if len(host) > room:
@@ -45,8 +47,8 @@ def service_uris(fence: Fence, host: str, port: int, services: Sequence[str] = F
     return uris
 
 
-def registry_entry(settings: Settings, fence: Fence, host: str, port: int) -> Dict[str, Any]:
+def registry_entry(settings: Settings, guard: AccessGuard, host: str, port: int) -> Dict[str, Any]:
     """The body of FATE Flow's ``/v1/service/registry`` for all our services."""
-    uris = service_uris(fence, host, port, services_of(settings))
+    uris = service_uris(guard, host, port, services_of(settings))
     api = {name: {"uri": uri, "method": "POST"} for name, uri in uris.items()}
     return {settings.server_name: {"host": host, "port": port, "protocol": "http", "api": api}}

@@ -19,7 +19,7 @@ from fate_ext_plugin.settings.model import Settings
 
 
 @dataclass(frozen=True)
-class Desk:
+class AdminContext:
     """``party_id``: this site's, '' where it is not known; ``set_up_permission``: None where it is not set up.
 
     ``cancel``: ends a job by its ID, and is false where it has ended.
@@ -38,7 +38,7 @@ class Desk:
 
     @property
     def trails(self) -> List[Path]:
-        """The folders of the audit trail."""
+        """The folders of the audit log."""
         return [self.settings.data_dir / "audit", trail_folder(self.settings)]
 
     @property

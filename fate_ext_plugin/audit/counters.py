@@ -1,4 +1,4 @@
-"""Decisions counted by time, so that nobody reads an audit trail to draw a chart of it."""
+"""Decisions counted by time, so that nobody reads an audit log to draw a chart of it."""
 import json
 import logging
 import os
@@ -16,7 +16,7 @@ SAVE_SECONDS = 60.0
 Decision = Tuple[str, bool]
 
 
-class Tally:
+class DecisionCounters:
     """By minute for an hour and a half, by hour for 32 days: some thousand numbers, whatever happens.
 
     :meth:`save` keeps them in a file; what a server had counted since is missing after it was killed.

@@ -1,4 +1,4 @@
-"""The audit trail: one JSON line for every decision of a server, in files bounded in size. It never holds a secret."""
+"""The audit log: one JSON line for every decision of a server, in files bounded in size. It never holds a secret."""
 import atexit
 import json
 import logging
@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Deque, Dict, Mapping, Optional, Tuple
 
-from fate_ext_plugin.audit.counters import SAVE_SECONDS, Tally
+from fate_ext_plugin.audit.counters import SAVE_SECONDS, DecisionCounters
 
 logger = logging.getLogger(__name__)
 ALLOWED, REFUSED, STRANGERS, COUNTS = "allowed.jsonl", "refused.jsonl", "strangers.jsonl", "counts.json"
@@ -25,7 +25,7 @@ LINES_AT_ONCE = 1000
 MAX_WAITING = 100_000
 
 
-class AuditTrail:
+class AuditLog:
     """Appends to the files :data:`LOGS` in ``folder``: what was allowed, what was refused to somebody known, and what
     was refused to anybody else. So no number of strangers pushes out a decision on somebody known.
 
@@ -39,7 +39,7 @@ class AuditTrail:
         self._waiting: Deque[Tuple[str, bool, str, bytes]] = deque()
         self._decisions: Dict[Tuple[str, bool], int] = {}
         #: counts by time
-        self.tally = Tally(folder / COUNTS)
+        self.counters = DecisionCounters(folder / COUNTS)
         self._wake = threading.Event()
         self._writing = threading.Lock()
         self._thread: Optional[threading.Thread] = None
@@ -83,7 +83,7 @@ class AuditTrail:
                 decisions = [self._waiting.popleft() for _ in range(min(len(self._waiting), LINES_AT_ONCE))]
                 for check, allowed, _, _ in decisions:  # counted here: in write(), each request would pay for it
                     self._decisions[check, allowed] = self._decisions.get((check, allowed), 0) + 1
-                self.tally.add(self._clock(), ((check, allowed) for check, allowed, _, _ in decisions))
+                self.counters.add(self._clock(), ((check, allowed) for check, allowed, _, _ in decisions))
                 for name, file in self._files.items():
                     file.append(b"".join(line for _, _, to, line in decisions if to == name))
 
@@ -98,19 +98,19 @@ class AuditTrail:
     def _write(self) -> None:
         while True:
             try:
-                if self._wake.wait(SAVE_SECONDS if self.tally.changed else None):
+                if self._wake.wait(SAVE_SECONDS if self.counters.changed else None):
                     time.sleep(GATHER_SECONDS)  # what comes meanwhile is written with it
                     self._wake.clear()
                     self.flush()
-                if self.tally.due(self._clock()):
-                    self.tally.save(self._clock())
+                if self.counters.due(self._clock()):
+                    self.counters.save(self._clock())
             except Exception:  # such as no memory for a moment; without this thread nothing is written any more
-                logger.exception("decisions could not be written to the audit trail")
+                logger.exception("decisions could not be written to the audit log")
 
     def _end(self) -> None:
         self.flush()
-        if self.tally.changed:
-            self.tally.save(self._clock())
+        if self.counters.changed:
+            self.counters.save(self._clock())
 
 
 class _File:
@@ -133,7 +133,7 @@ class _File:
             self._failing = False
         except OSError as error:
             if not self._failing:  # once, not with every decision
-                logger.error("the audit trail can't be written: %s: %s", error.strerror, self._path)
+                logger.error("the audit log can't be written: %s: %s", error.strerror, self._path)
             self._failing = True
             self.close()
 
@@ -163,7 +163,7 @@ class _File:
 def note_beside(
     folder: Path, check: str, who: str, what: str, source: str, request: Optional[Mapping[str, Any]]
 ) -> None:
-    """Note a decision of another process than the one that writes this trail: one line, and that one may move the file
+    """Note a decision of another process than the one that writes this log: one line, and that one may move the file
     meanwhile. A disk that is full is told in the log."""
     file = _File(folder / ALLOWED, sys.maxsize)
     file.append(_line(time.time(), check, True, who, what, source, "ok", request))

@@ -1,4 +1,4 @@
-"""The audit trail, read from its end. What can't fit is passed over in blocks, as bytes, and no line of it is read."""
+"""The audit log, read from its end. What can't fit is passed over in blocks, as bytes, and no line of it is read."""
 import heapq
 import json
 import os
@@ -37,7 +37,7 @@ class Filter:
     until: Optional[int] = None
 
     def needles(self) -> List[bytes]:
-        """What stands in each line that fits, as the trail writes it."""
+        """What stands in each line that fits, as the audit log writes it."""
         wanted = (("check", self.check), ("who", self.who))
         return [json.dumps({key: value})[1:-1].encode("ascii") for key, value in wanted if value is not None]
 
@@ -89,7 +89,7 @@ def _streams(folders: Sequence[Path], wanted: Filter, cursor: Optional[str]) -> 
     paths = [folder / name for folder in folders for name in LOGS]
     places = list(map(_place_of_end, paths) if cursor is None else map(_parsed_place, cursor.split(".")))
     if len(places) != len(paths):
-        raise InvalidRequestBody("The cursor is none of this audit trail's.")
+        raise InvalidRequestBody("The cursor is none of this audit log's.")
     return [_Stream(path, wanted, place if wanted.allowed in (None, path.name == ALLOWED) else None)
             for path, place in zip(paths, places)]
 
@@ -136,7 +136,7 @@ def _parsed_place(text: str) -> Optional[Place]:
         return None
     match = re.fullmatch("([0-9]{1,20})-([0-9]{1,20})", text)
     if not match:
-        raise InvalidRequestBody("The cursor is none of this audit trail's.")
+        raise InvalidRequestBody("The cursor is none of this audit log's.")
     return int(match.group(1)), int(match.group(2))
 
 

@@ -5,7 +5,7 @@ from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 from zlib import crc32
 
 from fate_ext_plugin.access.guard import Address
-from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.audit.log import AuditLog
 from fate_ext_plugin.auth.client_signature import ClientRequest, SignedText, Signer, signed_headers
 from fate_ext_plugin.auth.client_store import ROLES, Client, Clients
 from fate_ext_plugin.auth.clock import clocks_differ
@@ -14,7 +14,7 @@ from fate_ext_plugin.auth.path import is_plain
 from fate_ext_plugin.auth.throttle import Throttle
 from fate_ext_plugin.errors import RoleMissing, Unauthenticated
 
-# How the audit trail calls requests to /v1/ext/admin.
+# How the audit log calls requests to /v1/ext/admin.
 ADMIN_CHECK = "admin"
 # A request without APP_KEY is tried with every key; each costs a few microseconds.
 MAX_KEYS_TRIED = 500
@@ -36,7 +36,7 @@ class ClientAuthentication:
     :param window: seconds that a client's clock may differ."""
 
     def __init__(
-        self, clients: Clients, own: Optional[Client], nonces: Nonces, audit: AuditTrail, window: float,
+        self, clients: Clients, own: Optional[Client], nonces: Nonces, audit: AuditLog, window: float,
         throttle: Optional[Throttle] = None, clock: Callable[[], float] = time.time,
     ) -> None:
         self._clients, self._own, self._nonces, self._audit, self._window = clients, own, nonces, audit, window
@@ -51,8 +51,8 @@ class ClientAuthentication:
         """Let a request pass; returns the client that signed it.
 
         :param roles: one of which the client must have, for a request to /v1/ext/admin; None: no role is needed.
-        :param noted: what the audit trail keeps of a request that passes.
-        :raises Unauthenticated, RoleMissing: with a message for the client; the reason stands in the audit trail.
+        :param noted: what the audit log keeps of a request that passes.
+        :raises Unauthenticated, RoleMissing: with a message for the client; the reason stands in the audit log.
         """
         check = "client" if roles is None else ADMIN_CHECK
         who: Optional[str] = None
@@ -60,7 +60,7 @@ class ClientAuthentication:
         try:
             request = replace(request, headers=signed_headers(request.headers.items()))
             named = request.headers.get("app-key")
-            # People put a secret where an app key belongs, and the trail never holds one.
+            # People put a secret where an app key belongs, and the audit log never holds one.
             who = named if named and self._named(named) else None
             client = self._authenticate(request)
             who, known = client.app_key, True
@@ -120,7 +120,7 @@ class ClientAuthentication:
         self, request: ClientRequest, allowed: bool, who: Optional[str], reason: str,
         noted: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """Put what was done at the console, or refused there, into the audit trail.
+        """Put what was done at the console, or refused there, into the audit log.
 
         :param who: the app key of who is signed in; None: nobody is.
         """

@@ -16,7 +16,7 @@ from fate_ext_plugin.auth.secret_box import SecretBox
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, date_of, dicts, now_ms
 from fate_ext_plugin.errors import InvalidKey, KeyTaken, UnknownKey
-from fate_ext_plugin.util.refreshing_cache import Cached
+from fate_ext_plugin.util.refreshing_cache import RefreshingCache
 
 APP_KEY = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -78,7 +78,7 @@ class Clients:
 
     def __init__(self, store: Store, box: SecretBox, own: Optional[str] = None) -> None:
         self._store, self._box, self._own = store, box, own
-        self._cached: Cached[Dict[str, Tuple[Any, Client]]] = Cached(self._load)
+        self._cached: RefreshingCache[Dict[str, Tuple[Any, Client]]] = RefreshingCache(self._load)
 
     def all(self) -> Dict[str, Client]:
         """Every client by app key, at most a few seconds old."""

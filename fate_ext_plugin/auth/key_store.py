@@ -4,13 +4,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
-from fate_ext_plugin.auth.key_certificate import Sessions
 from fate_ext_plugin.auth.rsa import RsaKey, new_key, parse_key
 from fate_ext_plugin.auth.secret_box import SecretBox
+from fate_ext_plugin.auth.session_key import Sessions
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, create_once, dicts, now_ms
 from fate_ext_plugin.errors import ExtError, InvalidKey, KeyTaken, UnknownKey
-from fate_ext_plugin.util.refreshing_cache import Cached
+from fate_ext_plugin.util.refreshing_cache import RefreshingCache
 
 PRIVATE, PUBLIC = "private", "public"
 # How the outcome of a key that could not be taken over begins.
@@ -96,7 +96,7 @@ class SiteKeys:
 
     def __init__(self, store: Store, box: SecretBox) -> None:
         self._store, self._box = store, box
-        self._cached: Cached[KeyRing] = Cached(self._load)
+        self._cached: RefreshingCache[KeyRing] = RefreshingCache(self._load)
 
     def ring(self) -> KeyRing:
         """At most a few seconds old."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.util.secret_file import make_private, require_private
+from fate_ext_plugin.util.secret_file import make_secret_file, require_secret_file
 
 KEY_BYTES = 32
 NONCE_BYTES, TAG_BYTES = 12, 16
@@ -55,11 +55,11 @@ def master_key(file: Path, variable: Optional[str], make: bool) -> bytes:
     if make:
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            make_private(file, f"{secrets.token_hex(KEY_BYTES)}\n".encode("ascii"))
+            make_secret_file(file, f"{secrets.token_hex(KEY_BYTES)}\n".encode("ascii"))
         except OSError as error:
             raise InvalidSettings(f"The master key can't be written to {file}: {error.strerror}.") from None
     try:
-        require_private(file)
+        require_secret_file(file)
         return _key(file.read_text("ascii"), str(file))
     except OSError as error:
         raise InvalidSettings(f"The master key can't be read: {error.strerror}: {file}") from None

@@ -3,7 +3,7 @@ import logging
 from dataclasses import dataclass
 from typing import Callable, Iterable, Optional, Tuple
 
-from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.audit.log import AuditLog
 from fate_ext_plugin.auth.client_auth import ClientAuthentication
 from fate_ext_plugin.auth.client_signature import Signer
 from fate_ext_plugin.auth.client_store import Client, Clients
@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Authentication:
-    """Who may call: clients, and sites. The tables of both, for those who manage them, and the trail of decisions."""
+    """Who may call: clients, and sites. The tables of both, for those who manage them, and the audit log."""
 
     clients: ClientAuthentication
     sites: SiteAuthentication
     client_table: Clients
     keys: SiteKeys
-    audit: AuditTrail
+    audit: AuditLog
 
     def require_usable(self) -> None:
         """:raises ExtError: clients or keys can't be read, so that everything is refused."""
@@ -67,7 +67,7 @@ def open_authentication(
         _first_keys(keys, party_id, flow_keys)
     keys.ring()  # now, while a wrong master key is still an error of the start
     clients.all()
-    audit = AuditTrail(settings.data_dir / "audit")
+    audit = AuditLog(settings.data_dir / "audit")
     shared = chosen.nonces == "database"
     nonces: Nonces = DatabaseNonces(store) if shared else MemoryNonces()
     throttle = SharedThrottle(store) if shared else Throttle()
@@ -109,7 +109,7 @@ def open_signer(settings: Settings, store: Store, party_id: str) -> SiteAuthenti
 
 
 def _sites(
-    chosen: AuthenticationSettings, keys: SiteKeys, party_id: str, nonces: Nonces, audit: Optional[AuditTrail]
+    chosen: AuthenticationSettings, keys: SiteKeys, party_id: str, nonces: Nonces, audit: Optional[AuditLog]
 ) -> SiteAuthentication:
     return SiteAuthentication(
         keys, party_id, nonces, audit, chosen.digest, chosen.site_window_seconds, chosen.clock_skew_seconds)

@@ -3,12 +3,12 @@ import logging
 import time
 from typing import Any, Callable, Optional, Set
 
-from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.audit.log import AuditLog
 from fate_ext_plugin.auth.clock import clocks_differ
 from fate_ext_plugin.auth.envelope import Envelope, append, new_nonce, parse, signed_text
-from fate_ext_plugin.auth.key_certificate import InvalidVoucher
 from fate_ext_plugin.auth.key_store import Key, Policy, SiteKeys, body_text
 from fate_ext_plugin.auth.nonces import Nonces
+from fate_ext_plugin.auth.session_key import InvalidVoucher
 from fate_ext_plugin.errors import Unauthenticated
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class SiteAuthentication:
     :param skew: seconds that a partner's clock may differ."""
 
     def __init__(
-        self, keys: SiteKeys, own_party: str, nonces: Nonces, audit: Optional[AuditTrail], digest: str, window: float,
+        self, keys: SiteKeys, own_party: str, nonces: Nonces, audit: Optional[AuditLog], digest: str, window: float,
         skew: float, clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys, self._own_party, self._nonces, self._audit = keys, own_party, nonces, audit
@@ -148,6 +148,6 @@ class SiteAuthentication:
 
 
 def _does_not_fit(reason: str) -> Unauthenticated:
-    """Whoever can't sign learns no more, not even whether the party is known; the reason is for the audit trail."""
+    """Whoever can't sign learns no more, not even whether the party is known; the reason is for the audit log."""
     return Unauthenticated(
-        "The signature does not fit, or is not accepted of this party; the audit trail here says why.", reason)
+        "The signature does not fit, or is not accepted of this party; the audit log here says why.", reason)

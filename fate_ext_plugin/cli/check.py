@@ -7,7 +7,7 @@ from typing import Callable, Dict, Iterator, Optional, Tuple, TypeVar
 
 from peewee import MySQLDatabase
 
-from fate_ext_plugin.access.guard import Fence
+from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.access.service_urls import MAX_URL, service_uris, services_of
 from fate_ext_plugin.cli.check_flow import flow_tests
 from fate_ext_plugin.cli.check_hooks import hook_tests
@@ -105,7 +105,7 @@ def registry(settings: Settings, conf: ServiceConf) -> str:
     host, port = settings.listen.public
     if fate_base(conf.path):
         host, port = (conf.get("fateflow", "nginx", key) or conf.get("fateflow", key) for key in ("host", "http_port"))
-    uris = service_uris(Fence(b"any", (), ()), str(host), port, services_of(settings))
+    uris = service_uris(AccessGuard(b"any", (), ()), str(host), port, services_of(settings))
     longest = max(len(f"http://{host}:{port}{uri}") for uri in uris.values())
     return f"our urls have up to {longest} characters, of {MAX_URL}"
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, FrozenSet, Iterator, List, Optional, Tuple
 from urllib.parse import parse_qs, urlsplit
 
-from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, Fence
+from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, AccessGuard
 from fate_ext_plugin.access.service_urls import services_of
 from fate_ext_plugin.apps import PREFIX
 from fate_ext_plugin.cli.findings import Doubtful, Findings, Test
@@ -14,7 +14,7 @@ from fate_ext_plugin.cli.hooks import CLIENT, HOOKS, MOUNT, OURS, SITE, hook_lin
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Forbidden, InvalidSettings, MethodNotAllowed, NoSuchPath
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.settings.model import SECTION, ServiceConf, Settings, fate_base
-from fate_ext_plugin.util.text import harmless
+from fate_ext_plugin.util.text import escape_control_characters
 
 # In all versions, and among those that site authentication does not ask about; /v1/version/get is not.
 VERSION = "/v1/server/version/get"
@@ -181,7 +181,7 @@ def ready(flow: Flow) -> str:
     if answer.get("code") is None:
         raise Doubtful("It does not answer, since it is not mounted.")
     if answer.get("code") != 0:
-        raise InvalidSettings(harmless(str(answer.get("message"))))
+        raise InvalidSettings(escape_control_characters(str(answer.get("message"))))
     return "the server can do its work"
 
 
@@ -216,7 +216,7 @@ def current_token(settings: Settings, service: str) -> Optional[str]:
     """None where this user may not know it, or there is none yet."""
     try:
         (settings.data_dir / "secret").stat()
-        return Fence(Storage(settings.data_dir, 0).secret(), (), ()).token(service)
+        return AccessGuard(Storage(settings.data_dir, 0).secret(), (), ()).token(service)
     except OSError:
         return None
 

@@ -41,13 +41,13 @@ def servers(settings: Settings, conf: Path, store: Store) -> str:
 
 def _living(store: Store, found: List[Server], timeout: float) -> Dict[str, float]:
     """Those whose counter grows within the time of one beat, and by how many seconds their clocks are before ours."""
-    before = {server.instance: server.beat for server in found}
+    before = {server.instance: server.heartbeat for server in found}
     living: Dict[str, float] = {}
     deadline = time.monotonic() + Servers.beat_seconds_of(timeout) + 1.0
     while len(living) < len(before) and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
         for server in all_servers(store):
-            if server.instance not in living and server.beat != before.get(server.instance, server.beat):
+            if server.instance not in living and server.heartbeat != before.get(server.instance, server.heartbeat):
                 living[server.instance] = (server.beat_time - now_ms()) / 1000
     return living
 

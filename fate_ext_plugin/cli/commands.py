@@ -57,7 +57,7 @@ def register(conf: Path, flow: str) -> None:
 @CONF
 def metrics_url(conf: Path) -> None:
     """Print the url of /v1/ext/metrics for Prometheus, with its token: keep it secret."""
-    from fate_ext_plugin.access.guard import Fence
+    from fate_ext_plugin.access.guard import AccessGuard
     from fate_ext_plugin.access.service_urls import service_uri
     from fate_ext_plugin.cli.database import find_host
     from fate_ext_plugin.feature.storage import Storage
@@ -69,7 +69,7 @@ def metrics_url(conf: Path) -> None:
     storage = Storage(settings.data_dir, settings.min_free_bytes)
     storage.open()
     host, port = find_host(conf).address
-    click.echo(f"http://{host}:{port}{service_uri(Fence(storage.secret(), (), ()), 'metrics')}")
+    click.echo(f"http://{host}:{port}{service_uri(AccessGuard(storage.secret(), (), ()), 'metrics')}")
 
 
 @cli.command("replace-tokens")

@@ -15,7 +15,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 from fate_ext_plugin.access.guard import redact
 from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.errors import ExtError, InvalidSettings
-from fate_ext_plugin.util.text import harmless
+from fate_ext_plugin.util.text import escape_control_characters
 
 TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 2**20
@@ -55,7 +55,7 @@ class Answer:
     @property
     def message(self) -> str:
         """What FATE Flow says, in one line and without tokens."""
-        return redact(harmless(str(self.get("retmsg") or self.body)))[:300]
+        return redact(escape_control_characters(str(self.get("retmsg") or self.body)))[:300]
 
     def data(self) -> Any:
         """``data`` of FATE Flow's success.

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlencode
 
 from fate_ext_plugin.access.guard import Address
 from fate_ext_plugin.admin.catalog import BY_NAME
-from fate_ext_plugin.admin.context import Desk
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, Operation
 from fate_ext_plugin.auth.client_auth import authorize
 from fate_ext_plugin.auth.client_signature import ClientRequest
@@ -17,10 +17,10 @@ CONSOLE = "/v1/ext/console"
 
 
 @dataclass(frozen=True)
-class Visit:
+class PageContext:
     """``path``: what stands in the url's path, by name; ``query``: what stands behind it."""
 
-    desk: Desk
+    context: AdminContext
     client: Client
     address: Address
     path: Mapping[str, str] = field(default_factory=dict)
@@ -34,13 +34,13 @@ class Visit:
         """
         operation = BY_NAME[operation_name]
         authorize(self.client, self._request(operation, path), operation.roles)
-        said = load_form(operation.says(self.desk.calendar), typed)
-        return operation.perform(self.desk, Call(self.client.app_key, said, path))
+        said = load_form(operation.says(self.context.calendar), typed)
+        return operation.perform(self.context, Call(self.client.app_key, said, path))
 
     def noted(self, operation_name: str, typed: Typed) -> Optional[Dict[str, Any]]:
-        """What the audit trail keeps of what was typed."""
+        """What the audit log keeps of what was typed."""
         operation = BY_NAME[operation_name]
-        return operation.noted(values_of(operation.says(self.desk.calendar), typed))
+        return operation.noted(values_of(operation.says(self.context.calendar), typed))
 
     def look(self, operation_name: str, **path: str) -> Any:
         """:meth:`perform` an operation that is told nothing."""
@@ -63,7 +63,7 @@ class Visit:
 
     def when(self, seconds: float) -> str:
         """By the clocks at the site. :param seconds: since 1970."""
-        return self.desk.calendar.text(int(seconds) * 1000)
+        return self.context.calendar.text(int(seconds) * 1000)
 
     def asked(self, name: str, default: str = "") -> str:
         return self.query.get(name, [default])[0]

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from typing import Dict, Iterable, Iterator, List, Optional
 
 
-class Board:
+class JobWaiters:
     """At most ``max_held`` waits at once."""
 
     def __init__(self, max_held: int) -> None:

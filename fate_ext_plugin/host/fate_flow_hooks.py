@@ -18,7 +18,7 @@ from fate_ext_plugin.host.fate_flow_v1 import (
 from fate_ext_plugin.host.own_workers import keep_operation_to_own_workers
 from fate_ext_plugin.host.scheduling import refuse_changed_jobs
 from fate_ext_plugin.host.switches import refuse_without_hooks, require_hooks
-from fate_ext_plugin.util.text import harmless
+from fate_ext_plugin.util.text import escape_control_characters
 
 RETRY_SECONDS = 5.0
 
@@ -214,15 +214,15 @@ def _job_id() -> Any:
 
 
 def _note_refusal(packet: Any, context: Any, refusal: Exception) -> None:
-    party, peer = harmless(packet.header.src.partyId[:20]), str(context.peer())
-    what = harmless(f"{packet.header.operator[:10]} {packet.body.key[:200]}")
+    party, peer = escape_control_characters(packet.header.src.partyId[:20]), str(context.peer())
+    what = escape_control_characters(f"{packet.header.operator[:10]} {packet.body.key[:200]}")
     server_logger().warning(
         "fate_ext_plugin refuses a gRPC packet of party %s, from %s, for %s: %s", party, peer, what, refusal)
     try:
         if settings().authentication is not None:
             authentication().audit.write("site", False, party, what, peer, "gRPC path")
     except Exception as error:  # the packet is refused all the same
-        server_logger().error("fate_ext_plugin can't write this to the audit trail: %s", error)
+        server_logger().error("fate_ext_plugin can't write this to the audit log: %s", error)
 
 
 def _further_columns() -> Any:

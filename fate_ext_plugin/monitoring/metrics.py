@@ -8,11 +8,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.audit.log import AuditLog
 from fate_ext_plugin.errors import ExtError
 from fate_ext_plugin.feature.job import FAILED, SUCCESS, Job
 from fate_ext_plugin.feature.servers import Servers
-from fate_ext_plugin.monitoring.probe import Watch
+from fate_ext_plugin.monitoring.probe import CachedProbe
 from fate_ext_plugin.monitoring.readiness import Readiness
 
 # From a check of authentication to an upload of gigabytes.
@@ -32,7 +32,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a scrape looks. ``trails``: which checks each decides, and its audit trail; ``disk``: total, used, free."""
+    """Where a scrape looks. ``trails``: which checks each decides, and its audit log; ``disk``: total, used, free."""
 
     readiness: Readiness
     queue: Callable[[], Queue]
@@ -40,7 +40,7 @@ class Sources:
     disk: Callable[[], Tuple[int, int, int]]
     min_free_bytes: int
     servers: Servers
-    trails: Mapping[Tuple[str, ...], AuditTrail]
+    trails: Mapping[Tuple[str, ...], AuditLog]
 
 
 class Metrics:
@@ -91,8 +91,8 @@ class _State:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._queue = Watch(sources.queue, keep=KEEP_SECONDS)
-        self._disk = Watch(sources.disk, keep=KEEP_SECONDS)
+        self._queue = CachedProbe(sources.queue, keep=KEEP_SECONDS)
+        self._disk = CachedProbe(sources.disk, keep=KEEP_SECONDS)
 
     def collect(self) -> Iterator[Any]:
         sources = self._sources
@@ -126,13 +126,13 @@ class _State:
             "fate_ext_decisions", "Decisions of authentication and permission, in process and over HTTP.",
             labels=["check", "outcome"])
         waiting = 0
-        for checks, trail in self._sources.trails.items():
+        for checks, audit_log in self._sources.trails.items():
             counts = {(check, allowed): 0 for check in checks for allowed in (True, False)}
-            for (check, allowed), count in {**counts, **trail.decisions()}.items():
+            for (check, allowed), count in {**counts, **audit_log.decisions()}.items():
                 decisions.add_metric([check, "allowed" if allowed else "refused"], count)
-            waiting += trail.waiting
+            waiting += audit_log.waiting
         yield decisions
-        yield GaugeMetricFamily("fate_ext_audit_waiting_lines", "Lines of the audit trail not written yet.", waiting)
+        yield GaugeMetricFamily("fate_ext_audit_waiting_lines", "Lines of the audit log not written yet.", waiting)
 
 
 def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Any:

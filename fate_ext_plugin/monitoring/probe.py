@@ -14,7 +14,7 @@ KEEP_SECONDS = 2.0
 PATIENCE_SECONDS = 2.0
 
 
-class Watch(Generic[T]):
+class CachedProbe(Generic[T]):
     """:param look: runs in a thread of its own, never twice at once."""
 
     def __init__(

@@ -3,7 +3,7 @@ import logging
 from typing import Callable, Dict, Mapping
 
 from fate_ext_plugin.errors import ExtError, NotReady
-from fate_ext_plugin.monitoring.probe import Watch
+from fate_ext_plugin.monitoring.probe import CachedProbe
 
 logger = logging.getLogger(__name__)
 
@@ -12,7 +12,7 @@ class Readiness:
     """:param checks: by name; each raises where its part can't be used. One that hangs holds up nobody."""
 
     def __init__(self, checks: Mapping[str, Callable[[], object]]) -> None:
-        self._watches = {name: Watch(check) for name, check in checks.items()}
+        self._probes = {name: CachedProbe(check) for name, check in checks.items()}
         self._logged: Dict[str, str] = {}
 
     def problems(self) -> Dict[str, str]:
@@ -20,11 +20,11 @@ class Readiness:
         return {name: error.message for name, error in self._failures().items()}
 
     def _failures(self) -> Dict[str, ExtError]:
-        for watch in self._watches.values():
+        for watch in self._probes.values():
             watch.begin()
         found: Dict[str, ExtError] = {}
         reasons: Dict[str, str] = {}
-        for name, watch in self._watches.items():
+        for name, watch in self._probes.items():
             try:
                 watch.get()
             except ExtError as error:
@@ -49,4 +49,4 @@ class Readiness:
     def states(self) -> Dict[str, bool]:
         """Each check by name: whether it passes."""
         failures = self._failures()
-        return {name: name not in failures for name in self._watches}
+        return {name: name not in failures for name in self._probes}

@@ -2,7 +2,7 @@
 import logging
 from pathlib import Path
 
-from fate_ext_plugin.audit.log import AuditTrail
+from fate_ext_plugin.audit.log import AuditLog
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.errors import InvalidSettings
@@ -33,10 +33,10 @@ def open_permission(settings: Settings, store: Store, party_id: str) -> Permissi
     migrate(store)
     if chosen.mode == OBSERVE:
         logger.warning("permission is only observed: every job is allowed (%s.permission.mode: observe)", SECTION)
-    return Permission(Grants(store), Uses(store), Calendar(chosen.time_zone), AuditTrail(trail_folder(settings)),
+    return Permission(Grants(store), Uses(store), Calendar(chosen.time_zone), AuditLog(trail_folder(settings)),
                       party_id, chosen.mode, chosen.check_local)
 
 
 def trail_folder(settings: Settings) -> Path:
-    """Beside the trail of authentication, whose many lines would push its own out."""
+    """Beside the audit log of authentication, whose many lines would push its own out."""
     return settings.data_dir / "audit" / "permission"

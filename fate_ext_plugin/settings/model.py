@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from fate_ext_plugin.access.guard import Network
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.feature.view import View
-from fate_ext_plugin.util.secret_file import require_private
+from fate_ext_plugin.util.secret_file import require_secret_file
 
 SECTION = "fate_ext_plugin"
 SQLITE = "sqlite:///"
@@ -40,7 +40,7 @@ class DatabaseSettings:
         if not self.password_file:
             return None
         try:
-            require_private(self.password_file)
+            require_secret_file(self.password_file)
             return self.password_file.read_text("utf-8").rstrip("\r\n")
         except OSError as error:
             raise InvalidSettings(f"password_file can't be read: {error.strerror}: {self.password_file}") from None

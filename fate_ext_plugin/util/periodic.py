@@ -5,7 +5,7 @@ from typing import Callable, Iterator
 
 
 @contextmanager
-def calling(action: Callable[[], None], seconds: float) -> Iterator[None]:
+def run_periodically(action: Callable[[], None], seconds: float) -> Iterator[None]:
     """Call ``action`` so often in a thread of its own, first after ``seconds``."""
     done = threading.Event()
 

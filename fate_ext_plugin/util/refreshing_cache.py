@@ -8,7 +8,7 @@ REFRESH_SECONDS = 3.0
 RETRY_SECONDS = 1.0
 
 
-class Cached(Generic[T]):
+class RefreshingCache(Generic[T]):
     """:param load: reads all of it, given what it read before (None at first), so that unchanged parts can be kept.
     :param refresh: seconds after which it is looked at again."""
 

@@ -12,7 +12,7 @@ from fate_ext_plugin.errors import InvalidSettings
 OTHERS = 0o077
 
 
-def require_private(path: Path) -> None:
+def require_secret_file(path: Path) -> None:
     """:raises InvalidSettings: others than its owner may read it. :raises OSError: it is not there."""
     if mode_of(path) & OTHERS:
         raise InvalidSettings(f"{path} is readable by others than its owner; chmod 600 it.")
@@ -49,7 +49,7 @@ def private_opener(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def make_private(path: Path, content: bytes) -> None:
+def make_secret_file(path: Path, content: bytes) -> None:
     """Make the file where it does not exist: whole or not at all, for other processes and after a power cut, too.
 
     :raises OSError: it can't be written.
@@ -65,7 +65,7 @@ def make_private(path: Path, content: bytes) -> None:
             os.replace(new, path)
 
 
-def replace_private(path: Path, content: bytes) -> None:
+def replace_secret_file(path: Path, content: bytes) -> None:
     """Likewise, in place of what is there.
 
     :raises OSError: it can't be written.

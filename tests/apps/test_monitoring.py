@@ -13,8 +13,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.access.guard import LOOPBACK, Fence
-from fate_ext_plugin.apps import Door, create_app, held
+from fate_ext_plugin.access.guard import LOOPBACK, AccessGuard
+from fate_ext_plugin.apps import ServiceBlueprint, create_app, held
 from fate_ext_plugin.errors import InvalidSettings, NotReady
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.monitoring.readiness import Readiness
@@ -138,7 +138,7 @@ def test_off_unless_enabled(make_site: MakeSite) -> None:
     assert complaint.returncode != 0 and "set `metrics: true`" in complaint.stdout
 
 
-def test_the_fence_stands_before_them(site: Site) -> None:
+def test_access_control_stands_before_them(site: Site) -> None:
     url = site.url("metrics")
     refused(requests.get(url.split("?")[0], timeout=60), 403, "Forbidden.")
     refused(requests.get(url.replace("token=", "token=x"), timeout=60), 403, "Forbidden.")
@@ -221,9 +221,9 @@ def test_the_time_that_a_request_is_held_does_not_count_as_latency(monkeypatch: 
         clock.now += 2
         return "done"
     monkeypatch.setattr("fate_ext_plugin.apps.time", SimpleNamespace(monotonic=clock))
-    door = Door(Fence(b"s" * 32, LOOPBACK, ()), lambda *measure: measured.append(measure))
-    door.add("query", ["GET"], view, token=False)
-    create_app(door.manager).test_client().get("/v1/ext/query")
+    blueprint = ServiceBlueprint(AccessGuard(b"s" * 32, LOOPBACK, ()), lambda *measure: measured.append(measure))
+    blueprint.add("query", ["GET"], view, token=False)
+    create_app(blueprint.manager).test_client().get("/v1/ext/query")
     assert measured == [("query", 200, 3.0)]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 import pytest
 import yaml
 
-from fate_ext_plugin.access.guard import Fence
+from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.cli import main
 from fate_ext_plugin.cli.check import _url_column
 from fate_ext_plugin.cli.check_hooks import installed
@@ -82,7 +82,7 @@ class Fate:
     def token(self, service: str) -> str:
         storage = Storage(self.base / "ext", 0)
         storage.open()
-        return Fence(storage.secret(), (), ()).token(service)
+        return AccessGuard(storage.secret(), (), ()).token(service)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_no_command_shows_a_secret_again(run: Run) -> None:
 
 
 def test_a_secret_stands_in_no_file(run: Run, site: Site) -> None:
-    """Neither in the log nor in the audit trail of a server that it was used at, nor in the database."""
+    """Neither in the log nor in the audit log of a server that it was used at, nor in the database."""
     secret = secret_of(add(run))
     site.start()
     headers = {"timestamp": str(now_ms()), "nonce": "n1", "app-key": "etl"}

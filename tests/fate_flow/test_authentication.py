@@ -33,7 +33,7 @@ def flow(shared_flow: Flow) -> Flow:
     return shared_flow
 
 
-def trail(flow: Flow) -> List[Dict[str, Any]]:
+def audit_log(flow: Flow) -> List[Dict[str, Any]]:
     time.sleep(0.2)  # it is written some milliseconds later
     return list(read(flow.folder / "fateflow" / "fate_ext" / "audit"))[::-1]
 
@@ -51,11 +51,11 @@ def test_a_two_party_job_runs_through_both_checks(flow: Flow, installation: Inst
     if installation.api_reader_works:
         assert ended == "success", flow.report(job_id)
         assert flow.output(job_id) == expected(range(990, 1010))
-    decisions = Counter((entry["check"], entry["who"], entry["reason"]) for entry in trail(flow))
+    decisions = Counter((entry["check"], entry["who"], entry["reason"]) for entry in audit_log(flow))
     assert decisions["site", str(GUEST), "envelope"] > 20
     assert decisions["site", str(HOST), "envelope"] > 5
     assert decisions["client", KEYS[0], "ok"] > 10
-    assert not [entry for entry in trail(flow) if not entry["allowed"] and entry["who"] in (str(GUEST), str(HOST))]
+    assert not [entry for entry in audit_log(flow) if not entry["allowed"] and entry["who"] in (str(GUEST), str(HOST))]
 
 
 def test_unsigned_and_wrongly_signed_scheduling_requests_are_refused(flow: Flow) -> None:
@@ -71,12 +71,13 @@ def test_unsigned_and_wrongly_signed_scheduling_requests_are_refused(flow: Flow)
 
 
 def test_nothing_is_checked_twice(flow: Flow) -> None:
-    count = len(trail(flow))
+    count = len(audit_log(flow))
     flow.call("/version/get", {})  # in none of FATE Flow's two lists of prefixes
     flow.call("/job/query", {"job_id": "nothing_is_checked_twice"})
     status_change(flow, "202201010000000000000")
     # Beside FATE Flow's own calls to itself, which go on meanwhile.
-    found = [entry for entry in trail(flow)[count:] if entry["check"] != "signature" and entry["reason"] != "envelope"]
+    found = [entry for entry in audit_log(flow)[count:]
+             if entry["check"] != "signature" and entry["reason"] != "envelope"]
     assert [(entry["check"], entry["what"], entry["reason"]) for entry in found] == [
         ("client", "POST /v1/version/get", "ok"), ("client", "POST /v1/job/query", "ok"),
         ("site", f"POST /v1/party/202201010000000000000/guest/{GUEST}/status/canceled", "not signed")]
@@ -110,7 +111,7 @@ def test_a_client_of_our_own_table(flow: Flow, tmp_path: Path) -> None:
     try:
         wait_until(lambda: retcode(flow.post("/job/query", {"job_id": "1"})) == 0, what="the client to be known")
         assert retcode(flow.post("/data/upload", {})) == UNAUTHENTICATED
-        assert "forbidden path" in trail(flow)[-1]["reason"]
+        assert "forbidden path" in audit_log(flow)[-1]["reason"]
     finally:
         flow.keys = own
 

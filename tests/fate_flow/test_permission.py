@@ -19,7 +19,7 @@ def flow(permission_flow: Flow) -> Flow:
     return permission_flow
 
 
-def trail(flow: Flow) -> List[Dict[str, Any]]:
+def audit_log(flow: Flow) -> List[Dict[str, Any]]:
     """Oldest first, without this site's own jobs."""
     time.sleep(0.2)
     found = list(read(flow.folder / "fateflow" / "fate_ext" / "audit" / "permission"))[::-1]
@@ -29,7 +29,7 @@ def trail(flow: Flow) -> List[Dict[str, Any]]:
 @needs_mysql
 def test_a_job_without_grants_is_refused_with_our_message(flow: Flow) -> None:
     assert "Party 9999 may not use component reader here as host: no grant names it." in refusal(flow)
-    last = trail(flow)[-1]
+    last = audit_log(flow)[-1]
     assert (last["allowed"], last["who"], last["from"]) == (False, str(GUEST), "127.0.0.1")
 
 
@@ -41,7 +41,7 @@ def test_least_privilege_lets_the_two_party_job_run(flow: Flow, installation: In
     if installation.api_reader_works:
         assert ended == "success", flow.report(job_id)
         assert flow.output(job_id) == expected(range(990, 1010))
-    last = trail(flow)[-1]
+    last = audit_log(flow)[-1]
     assert (last["allowed"], last["reason"], last["request"]["job"]) == (True, "granted by least", job_id)
     flow.fate_ext("grant", "remove", "least")
     time.sleep(2)
@@ -121,7 +121,7 @@ def test_permissions_of_fate_flow_itself_are_taken_over(flow: Flow, installation
     assert shown["components"] == ["reader", "apireader"] and shown["datasets"] == ["exp/ids", 'e;x-p/a"b']
     time.sleep(2)
     flow.wait(flow.submit())
-    assert trail(flow)[-1]["reason"] == "granted by fate-flow-9999-1"
+    assert audit_log(flow)[-1]["reason"] == "granted by fate-flow-9999-1"
 
 
 @needs_mysql
@@ -131,7 +131,8 @@ def test_observe_refuses_nothing_and_says_so_at_the_start(make_flow: MakeFlow, f
     assert "site authentication is off" in flow.log()
     forget_grants(flow)
     flow.wait(flow.submit())
-    assert trail(flow)[-1]["allowed"] and trail(flow)[-1]["reason"].startswith("only observed: Party 9999 may not")
+    last = audit_log(flow)[-1]
+    assert last["allowed"] and last["reason"].startswith("only observed: Party 9999 may not")
     flow.stop()
 
 

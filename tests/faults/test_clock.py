@@ -62,7 +62,7 @@ def test_who_signs_by_another_clock_is_refused_until_they_agree(site: Site) -> N
         assert own(site, signature).json()["code"] == 0
     site.set_clock(0)
     assert good("client_authentication", services.client_authentication())
-    wait_until(lambda: len(list(read(site.data_dir / "audit"))) == 8, what="the audit trail")
+    wait_until(lambda: len(list(read(site.data_dir / "audit"))) == 8, what="the audit log")
 
 
 @pytest.mark.parametrize("nonces", ["memory", "database"])

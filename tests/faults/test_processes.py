@@ -200,5 +200,5 @@ def test_the_server_is_killed_while_all_services_are_asked(site: Site) -> None:
         assert services.api_reader.status(job_id)["status"] == "success"
     answers = ask_all(services)
     assert all(good(name, answer) for name, answer in answers.items()), answers
-    # the trail goes on after a line that was cut off
-    wait_until(lambda: len(list(read(site.data_dir / "audit"))) == decisions + 3, what="the audit trail")
+    # the audit log goes on after a line that was cut off
+    wait_until(lambda: len(list(read(site.data_dir / "audit"))) == decisions + 3, what="the audit log")

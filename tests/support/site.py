@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional
 import requests
 import yaml
 
-from fate_ext_plugin.access.guard import Fence
+from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.access.service_urls import FEATURE_SERVICES, service_uris
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.settings.model import SECTION, Settings, read_settings_file
@@ -168,8 +168,8 @@ class Site:
 
     def url(self, service: str) -> str:
         """As FATE Flow's registry holds it."""
-        fence = Fence(Storage(self.data_dir, 0).secret(), (), ())
-        return f"http://127.0.0.1:{self.port}{service_uris(fence, '127.0.0.1', self.port, ALL)[service]}"
+        guard = AccessGuard(Storage(self.data_dir, 0).secret(), (), ())
+        return f"http://127.0.0.1:{self.port}{service_uris(guard, '127.0.0.1', self.port, ALL)[service]}"
 
     def instance(self) -> str:
         """Its name in the database."""

@@ -14,7 +14,7 @@ from fate_ext_plugin.feature.engine.csv_format import (
 )
 from fate_ext_plugin.feature.id_file import BLANKS, MAX_LINE_BYTES
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Workspace
-from fate_ext_plugin.util.periodic import calling
+from fate_ext_plugin.util.periodic import run_periodically
 
 # No uploaded line holds it (see id_file), so a line is always one field.
 ID_FILE_DELIMITER = "\x1f"
@@ -197,5 +197,5 @@ def reporting(
         if percent > 0:
             progress(start + share * min(percent, 100.0) / 100.0)
 
-    with calling(tell, 0.5):
+    with run_periodically(tell, 0.5):
         yield

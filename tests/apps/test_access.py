@@ -1,4 +1,4 @@
-"""The fence: who may call, and what of it is seen in answers and logs."""
+"""Access control: who may call, and what of it is seen in answers and logs."""
 import ipaddress
 import logging
 import threading
@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
-from fate_ext_plugin.access.guard import LOOPBACK, Fence, RedactTokens, redact
+from fate_ext_plugin.access.guard import LOOPBACK, AccessGuard, RedactTokens, redact
 from fate_ext_plugin.access.service_urls import service_uris
-from fate_ext_plugin.apps import Door, create_app, refusing_door
+from fate_ext_plugin.apps import ServiceBlueprint, create_app, refusing_door
 from fate_ext_plugin.errors import Forbidden, InvalidSettings
 from tests.support.api_reader import ApiReader
 from tests.support.site import Site
@@ -26,31 +26,31 @@ def networks(*texts: str) -> List[Any]:
     return [ipaddress.ip_network(text) for text in texts]
 
 
-def make_fence(allowed: str = "10.0.3.0/24", proxies: str = "10.9.0.0/16") -> Fence:
-    return Fence(SECRET, (*LOOPBACK, *networks(*allowed.split())), networks(*proxies.split()))
+def make_guard(allowed: str = "10.0.3.0/24", proxies: str = "10.9.0.0/16") -> AccessGuard:
+    return AccessGuard(SECRET, (*LOOPBACK, *networks(*allowed.split())), networks(*proxies.split()))
 
 
-def make_app(fence: Fence) -> Flask:
-    door = Door(fence)
-    door.add("upload", ["POST"], lambda: jsonify(code=0))
-    door.add("query", ["POST"], lambda: jsonify(code=0))
-    return create_app(door.manager)
-
-
-@pytest.fixture
-def fence() -> Fence:
-    return make_fence()
+def make_app(guard: AccessGuard) -> Flask:
+    blueprint = ServiceBlueprint(guard)
+    blueprint.add("upload", ["POST"], lambda: jsonify(code=0))
+    blueprint.add("query", ["POST"], lambda: jsonify(code=0))
+    return create_app(blueprint.manager)
 
 
 @pytest.fixture
-def client(fence: Fence) -> FlaskClient:
-    return make_app(fence).test_client()
+def guard() -> AccessGuard:
+    return make_guard()
 
 
 @pytest.fixture
-def call(client: FlaskClient, fence: Fence) -> Callable[..., TestResponse]:
+def client(guard: AccessGuard) -> FlaskClient:
+    return make_app(guard).test_client()
+
+
+@pytest.fixture
+def call(client: FlaskClient, guard: AccessGuard) -> Callable[..., TestResponse]:
     """Call upload from ``peer`` with the right token, unless ``query`` is given."""
-    def call(peer: str, *forwarded: str, query: str = f"token={fence.token('upload')}") -> TestResponse:
+    def call(peer: str, *forwarded: str, query: str = f"token={guard.token('upload')}") -> TestResponse:
         return client.post(
             f"/v1/ext/upload?{query}", environ_base={"REMOTE_ADDR": peer},
             headers=[("X-Forwarded-For", value) for value in forwarded])
@@ -72,30 +72,30 @@ def test_the_token_in_the_registered_url_opens_the_service(call: Callable[..., T
     ("token={token}%00", "wrong"), ("requestBody=token={token}", "missing"),
 ])
 def test_any_other_token_does_not(
-    call: Callable[..., TestResponse], fence: Fence, query: str, reason: str, caplog: pytest.LogCaptureFixture
+    call: Callable[..., TestResponse], guard: AccessGuard, query: str, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The answer does not say why; the log does, without any token."""
-    token = fence.token("upload")
-    response = call("127.0.0.1", query=query.format(token=token, half=token[:11], query=fence.token("query")))
+    token = guard.token("upload")
+    response = call("127.0.0.1", query=query.format(token=token, half=token[:11], query=guard.token("query")))
     assert response.status_code == 403
     assert response.get_json() == {"code": 40301, "message": "Forbidden."}
     assert f"refused upload: {reason} token from 127.0.0.1" in caplog.text
-    assert token not in caplog.text and fence.token("query") not in caplog.text
+    assert token not in caplog.text and guard.token("query") not in caplog.text
 
 
-def test_a_token_in_a_header_or_a_form_is_none(client: FlaskClient, fence: Fence) -> None:
-    token = fence.token("upload")
+def test_a_token_in_a_header_or_a_form_is_none(client: FlaskClient, guard: AccessGuard) -> None:
+    token = guard.token("upload")
     headers = {"Token": token, "Authorization": f"Bearer {token}"}
     response = client.post("/v1/ext/upload", data={"token": token}, headers=headers)
     assert response.status_code == 403
 
 
-def test_each_service_and_each_site_has_its_own_tokens(fence: Fence) -> None:
-    other = Fence(b"t" * 32, (), ())
-    tokens = {made.token(service) for made in (fence, other) for service in ("upload", "query", "download")}
+def test_each_service_and_each_site_has_its_own_tokens(guard: AccessGuard) -> None:
+    other = AccessGuard(b"t" * 32, (), ())
+    tokens = {made.token(service) for made in (guard, other) for service in ("upload", "query", "download")}
     assert len(tokens) == 6
     assert {len(token) for token in tokens} == {22}
-    assert fence.token("upload") == make_fence("10.0.0.0/8").token("upload")
+    assert guard.token("upload") == make_guard("10.0.0.0/8").token("upload")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
@@ -124,9 +124,9 @@ def test_nobody_else_may_even_with_the_token(
     assert "is in no allowed network (allowed_networks, trusted_proxies)" in caplog.text
 
 
-def test_a_server_that_does_not_know_its_peer_refuses(fence: Fence) -> None:
+def test_a_server_that_does_not_know_its_peer_refuses(guard: AccessGuard) -> None:
     with pytest.raises(Forbidden):
-        fence.check("upload", None, [], [fence.token("upload")])
+        guard.check("upload", None, [], [guard.token("upload")])
 
 
 @pytest.mark.parametrize("forged", ["127.0.0.1", "10.0.3.7", "::1"])
@@ -159,9 +159,9 @@ def test_a_trusted_proxy_is_believed(call: Callable[..., TestResponse], forwarde
 
 
 def test_a_proxy_on_this_machine_is_trusted_only_if_listed() -> None:
-    token = {"query_string": {"token": make_fence().token("upload")}, "headers": {"X-Forwarded-For": "8.8.8.8"}}
+    token = {"query_string": {"token": make_guard().token("upload")}, "headers": {"X-Forwarded-For": "8.8.8.8"}}
     for proxies, status in (("10.9.0.0/16", 200), ("127.0.0.1", 403)):
-        client = make_app(make_fence(proxies=proxies)).test_client()
+        client = make_app(make_guard(proxies=proxies)).test_client()
         assert client.post("/v1/ext/upload", **token).status_code == status
 
 
@@ -169,12 +169,12 @@ def test_a_proxy_on_this_machine_is_trusted_only_if_listed() -> None:
 
 
 @pytest.mark.parametrize("service", ["upload", "query", "download"])
-def test_every_service_is_fenced(site: Site, service: str) -> None:
+def test_every_service_is_guarded(site: Site, service: str) -> None:
     url = site.url(service)
     refused(requests.post(url.split("?")[0], timeout=60), 403, "Forbidden.")
     refused(requests.post(url.replace("token=", "token=x"), timeout=60), 403, "Forbidden.")
     response = requests.post(url, headers={"X-Forwarded-For": "8.8.8.8"}, timeout=60)
-    assert response.status_code == 400  # past the fence: no requestBody
+    assert response.status_code == 400  # past access control: no requestBody
 
 
 def test_tokens_are_never_in_the_servers_log(site: Site) -> None:
@@ -190,26 +190,26 @@ def test_tokens_are_never_in_the_servers_log(site: Site) -> None:
 
 
 def test_tokens_are_not_in_the_request_lines_that_werkzeug_logs(
-    fence: Fence, caplog: pytest.LogCaptureFixture
+    guard: AccessGuard, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Mounted in FATE Flow, whose server logs each request line. Everything else of the line stays."""
     log = logging.getLogger("werkzeug")
     redaction = RedactTokens()
     log.addFilter(redaction)
-    server = make_server("127.0.0.1", 0, make_app(fence), threaded=True)
+    server = make_server("127.0.0.1", 0, make_app(guard), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
         with caplog.at_level(logging.INFO, "werkzeug"):
             for suffix in ("", "&requestBody=%7B%7D%25s", "x"):
-                url = f"http://127.0.0.1:{server.server_port}/v1/ext/upload?a=1&token={fence.token('upload')}{suffix}"
+                url = f"http://127.0.0.1:{server.server_port}/v1/ext/upload?a=1&token={guard.token('upload')}{suffix}"
                 requests.post(url, timeout=60)
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
         log.removeFilter(redaction)
-    assert fence.token("upload") not in caplog.text
+    assert guard.token("upload") not in caplog.text
     assert "POST /v1/ext/upload?a=1&token=*** HTTP/1.1" in caplog.text
     assert "&token=***&requestBody=" in caplog.text
 
@@ -230,24 +230,24 @@ def test_a_plugin_that_could_not_start_refuses_everything() -> None:
 # -- urls for FATE Flow's registry -----------------------------------------------------------------------------------
 
 
-def test_the_longest_urls_fit_into_fate_flows_column(fence: Fence) -> None:
-    uris = service_uris(fence, "192.168.100.200", 65535)
+def test_the_longest_urls_fit_into_fate_flows_column(guard: AccessGuard) -> None:
+    uris = service_uris(guard, "192.168.100.200", 65535)
     assert max(len(f"http://192.168.100.200:65535{uri}") for uri in uris.values()) <= 100
     assert set(uris) == {"upload", "query", "download"}
 
 
-def test_a_host_name_that_is_too_long(fence: Fence) -> None:
-    longest = next(n for n in range(60, 0, -1) if fits(fence, "h" * n))
+def test_a_host_name_that_is_too_long(guard: AccessGuard) -> None:
+    longest = next(n for n in range(60, 0, -1) if fits(guard, "h" * n))
     assert 15 <= longest <= 30
     with pytest.raises(InvalidSettings) as caught:
-        service_uris(fence, "h" * (longest + 1), 9380)
+        service_uris(guard, "h" * (longest + 1), 9380)
     assert f"has {longest + 1} characters; FATE Flow's registry has room for {longest}" in caught.value.message
     assert "Use an IP address or a shorter name." in caught.value.message
 
 
-def fits(fence: Fence, host: str) -> bool:
+def fits(guard: AccessGuard, host: str) -> bool:
     try:
-        uris = service_uris(fence, host, 9380)
+        uris = service_uris(guard, host, 9380)
     except InvalidSettings:
         return False
     return len(host) <= 30 and all(len(f"http://{host}:9380{uri}") <= 100 for uri in uris.values())

@@ -10,12 +10,12 @@ from fate_ext_plugin.cli.options import CONF
 # Operations that seal something under the master key.
 STORING = ("clients.add", "clients.rotate", "keys.add", "policies.change")
 MAX_PAGE = 1000
-# How the audit trail calls where a command on this machine came from.
+# How the audit log calls where a command on this machine came from.
 COMMAND = "command"
 Said = Mapping[str, Any]
 
 
-class Administration:
+class Backend:
     """Performs operations of :mod:`fate_ext_plugin.admin.catalog` by name."""
 
     #: whether this machine's own files can be reached, too
@@ -43,7 +43,7 @@ class Administration:
             left = None if left is None else left - size
 
 
-class Here(Administration):
+class LocalBackend(Backend):
     """On the database and the files that service_conf.yaml names."""
 
     here = True
@@ -57,27 +57,27 @@ class Here(Administration):
         from fate_ext_plugin.permission.grants import user
 
         operation, values = BY_NAME[name], spoken(said)
-        desk = self.desk(stores=name in STORING)
-        loaded = operation.load(desk, as_query(values) if operation.method == "GET" else values)
+        context = self.context(stores=name in STORING)
+        loaded = operation.load(context, as_query(values) if operation.method == "GET" else values)
         if operation.changes:
             self.note(f"{operation.method} {operation.url(path)}", operation.noted(values))
-        return operation.perform(desk, Call(user(), loaded, path, over_http=False))
+        return operation.perform(context, Call(user(), loaded, path, over_http=False))
 
-    def desk(self, stores: bool = False) -> Any:
-        """A :class:`fate_ext_plugin.cli.desk.CommandDesk`."""
-        from fate_ext_plugin.cli.desk import CommandDesk
+    def context(self, stores: bool = False) -> Any:
+        """A :class:`fate_ext_plugin.cli.context.CommandContext`."""
+        from fate_ext_plugin.cli.context import CommandContext
 
-        return CommandDesk(self.conf, stores)
+        return CommandContext(self.conf, stores)
 
     def note(self, what: str, said: Optional[Said] = None) -> None:
-        """In the audit trail, beside what the running server notes there."""
+        """In the audit log, beside what the running server notes there."""
         from fate_ext_plugin.audit.log import note_beside
         from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
         from fate_ext_plugin.permission.grants import user
 
-        desk = self.desk()
-        desk.storage  # noqa: B018 - made, readable by its owner alone
-        note_beside(desk.trails[0], ADMIN_CHECK, user(), what, COMMAND, said)
+        context = self.context()
+        context.storage  # noqa: B018 - made, readable by its owner alone
+        note_beside(context.trails[0], ADMIN_CHECK, user(), what, COMMAND, said)
 
 
 def spoken(said: Optional[Said]) -> Dict[str, Any]:
@@ -106,8 +106,8 @@ def administered(command: Callable[..., Any]) -> Callable[..., Any]:
         conf: Path, url: Optional[str], login: Optional[str], login_secret: Optional[Path], signing: str, **options: Any
     ) -> Any:
         if url is None:
-            return command(Here(conf), **options)
-        from fate_ext_plugin.cli.remote import Remote
+            return command(LocalBackend(conf), **options)
+        from fate_ext_plugin.cli.remote import RemoteBackend
 
-        return command(Remote(url, login, login_secret, signing), **options)
+        return command(RemoteBackend(url, login, login_secret, signing), **options)
     return opened

@@ -1,9 +1,9 @@
-"""The desk of a command that works on this machine's own database and files, opened piece by piece as it needs them."""
+"""What a command on this machine works with: its own database and files, opened piece by piece as it needs them."""
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-from fate_ext_plugin.admin.context import Desk
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.auth.client_store import Clients
 from fate_ext_plugin.auth.key_store import SiteKeys
 from fate_ext_plugin.cli import database
@@ -19,7 +19,7 @@ from fate_ext_plugin.permission.setup import open_permission
 from fate_ext_plugin.settings.model import Settings, read_settings_file
 
 
-class CommandDesk(Desk):
+class CommandContext(AdminContext):
     """Works beside a running server: it runs no jobs and owns no lock.
 
     :param stores: something is sealed under the master key.
