@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from support import FOLDER, PACKAGE_FOLDER, show, verdict
 
 from fate_ext_plugin.access.guard import AccessGuard
-from fate_ext_plugin.access.service_urls import service_uris
+from fate_ext_plugin.apps.service_urls import service_uris
 from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_headers, signed_text
 from fate_ext_plugin.auth.setup import Authentication, open_authentication
 from fate_ext_plugin.db.base import Store

@@ -20,7 +20,7 @@ import yaml
 
 import fate_ext_plugin
 from fate_ext_plugin.access.guard import AccessGuard
-from fate_ext_plugin.access.service_urls import service_uris
+from fate_ext_plugin.apps.service_urls import service_uris
 from fate_ext_plugin.cli.table import table
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.settings.model import SECTION

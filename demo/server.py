@@ -11,7 +11,7 @@ from typing import Dict
 import yaml
 
 from fate_ext_plugin.access.guard import AccessGuard
-from fate_ext_plugin.access.service_urls import service_uris
+from fate_ext_plugin.apps.service_urls import service_uris
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.settings.model import read_settings_file
 

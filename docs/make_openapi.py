@@ -17,7 +17,7 @@ from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.schema import admin, authentication, feature, permission
 from fate_ext_plugin.schema.admin import MachineWhen
 from fate_ext_plugin.schema.permission import Dataset, HoursField, Party, When
-from fate_ext_plugin.settings.schema import Scalar
+from fate_ext_plugin.util.fields import Scalar
 
 FILE = Path(__file__).resolve().parent.parent / "fate_ext_plugin" / "openapi.json"
 DESCRIPTION = """The services that FATE Flow calls, and administration.

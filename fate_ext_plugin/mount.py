@@ -48,8 +48,8 @@ def mount() -> None:
 
 def _mount(app: Any, fate_flow: Any) -> Any:
     from fate_ext_plugin.access.guard import RedactTokens
-    from fate_ext_plugin.access.service_urls import service_uris, services_of
     from fate_ext_plugin.apps import PREFIX
+    from fate_ext_plugin.apps.service_urls import service_uris, services_of
     from fate_ext_plugin.host import fate_flow_hooks
     from fate_ext_plugin.plugin import Plugin
 

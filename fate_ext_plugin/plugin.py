@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 from flask import Blueprint
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.access.guard import LOOPBACK, AccessGuard
+from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.apps import ServiceBlueprint
 from fate_ext_plugin.apps.admin_app import add_admin_services
@@ -34,6 +34,7 @@ from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.setup import open_permission
 from fate_ext_plugin.settings.model import Settings, fingerprints
+from fate_ext_plugin.util.network import LOOPBACK
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class Plugin:
         return checks
 
     def _look_with(self, metrics: Any) -> None:
-        from fate_ext_plugin.monitoring.metrics import Queue, Sources
+        from fate_ext_plugin.apps.metrics import Queue, Sources
 
         trails: Dict[Tuple[str, ...], AuditLog] = {}
         if self.authentication:
@@ -166,7 +167,7 @@ class Plugin:
 
 
 def _new_metrics() -> Any:
-    """A :class:`fate_ext_plugin.monitoring.metrics.Metrics`. Imported only here: prometheus_client is an extra."""
-    from fate_ext_plugin.monitoring.metrics import Metrics
+    """A :class:`fate_ext_plugin.apps.metrics.Metrics`. Imported only here: prometheus_client is an extra."""
+    from fate_ext_plugin.apps.metrics import Metrics
 
     return Metrics()

@@ -4,24 +4,20 @@ from typing import Any, Iterator, List, Tuple
 from markdown import code, table
 from marshmallow import fields, missing, validate
 
+from fate_ext_plugin.db.url import DatabaseSchema, DatabaseUrl
 from fate_ext_plugin.feature.source import source_types
 from fate_ext_plugin.settings.schema import (
     AuthenticationSchema,
-    BasePath,
-    Boolean,
-    DatabaseSchema,
-    DatabaseUrl,
-    Integer,
     ListenSchema,
     Network,
     ParameterSchema,
     PermissionSchema,
-    Scalar,
     SettingsSchema,
     SourceField,
     TimeZone,
     ViewSchema,
 )
+from fate_ext_plugin.util.fields import BasePath, Boolean, Integer, Scalar
 
 # Schemas with the heading that says where in the section they stand. A source's are found by its type.
 SCHEMAS: List[Tuple[str, Any]] = [

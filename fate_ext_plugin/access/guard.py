@@ -7,18 +7,14 @@ in FATE Flow's registry holds. The token is a second lock, never the only one: F
 import base64
 import hashlib
 import hmac
-import ipaddress
 import logging
 import re
-from functools import lru_cache
-from typing import Dict, Iterable, NoReturn, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, NoReturn, Optional, Sequence
 
 from fate_ext_plugin.errors import Forbidden
+from fate_ext_plugin.util.network import Address, Network, address_of, caller_of, is_in
 
 logger = logging.getLogger(__name__)
-Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-LOOPBACK: Tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 TOKEN_ARGUMENT = "token"
 _token_in_url = re.compile(r"(?<=\b" + TOKEN_ARGUMENT + r"=)[^&\s\"']+")
 
@@ -67,8 +63,8 @@ class AccessGuard:
 
     def trusts(self, peer: Optional[str]) -> bool:
         """Whether what the other end of a connection says of how it was called is believed."""
-        address = _address(peer)
-        return address is not None and _in(address, self._proxies)
+        address = address_of(peer)
+        return address is not None and is_in(address, self._proxies)
 
     def check_probe(self, service: str, peer: Optional[str], forwarded: Sequence[str]) -> None:
         """Let a load balancer ask how we are: it has no token, and may be the trusted proxy itself.
@@ -81,7 +77,7 @@ class AccessGuard:
         self, service: str, peer: Optional[str], forwarded: Sequence[str], networks: Iterable[Network]
     ) -> Address:
         caller = caller_of(peer, forwarded, self._proxies)
-        if caller is None or not _in(caller, networks):
+        if caller is None or not is_in(caller, networks):
             self._refuse(service, f"{caller or peer} is in no allowed network (allowed_networks, trusted_proxies)")
         return caller
 
@@ -89,32 +85,6 @@ class AccessGuard:
     def _refuse(service: str, reason: str) -> NoReturn:
         logger.warning("refused %s: %s", service, reason)
         raise Forbidden("Forbidden.")
-
-
-def caller_of(peer: Optional[str], forwarded: Sequence[str], proxies: Iterable[Network]) -> Optional[Address]:
-    """A request's address: the nearest one that is no trusted proxy; None where there is none.
-
-    :param peer: address of the TCP connection. :param forwarded: values of all X-Forwarded-For headers, in order.
-    """
-    address = _address(peer)
-    hops = [hop.strip() for value in forwarded for hop in value.split(",")]
-    while address is not None and hops and _in(address, proxies):
-        address = _address(hops.pop())
-    return address
-
-
-@lru_cache(maxsize=1024)
-def _address(text: Optional[str]) -> Optional[Address]:
-    try:
-        address = ipaddress.ip_address((text or "").split("%")[0])
-    except ValueError:
-        return None
-    # ::ffff:10.0.0.1 is how a socket for both families shows 10.0.0.1.
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def _in(address: Address, networks: Iterable[Network]) -> bool:
-    return any(address.version == network.version and address in network for network in networks)
 
 
 class RedactTokens(logging.Filter):

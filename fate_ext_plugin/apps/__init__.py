@@ -9,10 +9,11 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Rule
 
-from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, AccessGuard, Address
+from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, AccessGuard
 from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.apps.request_body import body_of, finish_body
 from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath, NotMounted
+from fate_ext_plugin.util.network import Address
 
 logger = logging.getLogger(__name__)
 PREFIX = "/v1/ext"

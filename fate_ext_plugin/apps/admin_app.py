@@ -13,7 +13,6 @@ from typing import Any, Dict
 
 from flask import Response, request
 
-from fate_ext_plugin.access.guard import Address
 from fate_ext_plugin.admin.catalog import OPERATIONS
 from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, Operation
@@ -26,6 +25,7 @@ from fate_ext_plugin.auth.client_store import Client
 from fate_ext_plugin.auth.path import is_plain
 from fate_ext_plugin.errors import Forbidden, InvalidRequestBody, MethodNotAllowed, Unauthenticated, UnsupportedBody
 from fate_ext_plugin.schema.authentication import parse
+from fate_ext_plugin.util.network import Address
 
 METHOD_ARGUMENT = "method"
 MAX_BODY_BYTES = 1 << 20

@@ -10,7 +10,6 @@ from urllib.parse import parse_qs
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from fate_ext_plugin.access.guard import Address
 from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.apps import ServiceBlueprint, told, trust_caller
 from fate_ext_plugin.apps.authentication_app import read_body
@@ -36,6 +35,7 @@ from fate_ext_plugin.errors import (
     Unauthenticated,
     UnsupportedBody,
 )
+from fate_ext_plugin.util.network import Address
 
 logger = logging.getLogger(__name__)
 LANGUAGE_COOKIE, LANGUAGE_SECONDS = "fate_ext_console_language", 365 * 86400

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 from zlib import crc32
 
-from fate_ext_plugin.access.guard import Address
 from fate_ext_plugin.audit.log import AuditLog
 from fate_ext_plugin.auth.client_signature import ClientRequest, SignedText, Signer, signed_headers
 from fate_ext_plugin.auth.client_store import ROLES, Client, Clients
@@ -13,6 +12,7 @@ from fate_ext_plugin.auth.nonces import Nonces
 from fate_ext_plugin.auth.path import is_plain
 from fate_ext_plugin.auth.throttle import Throttle
 from fate_ext_plugin.errors import RoleMissing, Unauthenticated
+from fate_ext_plugin.util.network import Address
 
 # How the audit log calls requests to /v1/ext/admin.
 ADMIN_CHECK = "admin"

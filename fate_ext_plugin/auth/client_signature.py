@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
 from urllib.parse import quote, urlencode
 
-from fate_ext_plugin.access.guard import Address
 from fate_ext_plugin.errors import Unauthenticated
+from fate_ext_plugin.util.network import Address
 
 ALGORITHMS = {"hmac-sha1": "sha1", "hmac-sha256": "sha256"}
 SIGNED_HEADERS = ("timestamp", "nonce", "app-key", "signature")

@@ -9,13 +9,13 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from peewee import IntegrityError
 
-from fate_ext_plugin.access.guard import Address, Network
 from fate_ext_plugin.auth.client_signature import ALGORITHMS, Signer
 from fate_ext_plugin.auth.path import is_pattern
 from fate_ext_plugin.auth.secret_box import SecretBox
 from fate_ext_plugin.db import auth as tables
 from fate_ext_plugin.db.base import Store, date_of, dicts, now_ms
 from fate_ext_plugin.errors import InvalidKey, KeyTaken, UnknownKey
+from fate_ext_plugin.util.network import Address, Network
 from fate_ext_plugin.util.refreshing_cache import RefreshingCache
 
 APP_KEY = re.compile(r"[A-Za-z0-9._~-]{1,64}")

@@ -8,7 +8,7 @@ from typing import Callable, Dict, Iterator, Optional, Tuple, TypeVar
 from peewee import MySQLDatabase
 
 from fate_ext_plugin.access.guard import AccessGuard
-from fate_ext_plugin.access.service_urls import MAX_URL, service_uris, services_of
+from fate_ext_plugin.apps.service_urls import MAX_URL, service_uris, services_of
 from fate_ext_plugin.cli.check_flow import flow_tests
 from fate_ext_plugin.cli.check_hooks import hook_tests
 from fate_ext_plugin.cli.check_modes import modes

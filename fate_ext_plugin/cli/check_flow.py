@@ -6,8 +6,8 @@ from typing import Any, FrozenSet, Iterator, List, Optional, Tuple
 from urllib.parse import parse_qs, urlsplit
 
 from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, AccessGuard
-from fate_ext_plugin.access.service_urls import services_of
 from fate_ext_plugin.apps import PREFIX
+from fate_ext_plugin.apps.service_urls import services_of
 from fate_ext_plugin.cli.findings import Doubtful, Findings, Test
 from fate_ext_plugin.cli.flow import Answer, Flow, Refused, Unreachable, exchange
 from fate_ext_plugin.cli.hooks import CLIENT, HOOKS, MOUNT, OURS, SITE, hook_lines, modules, of_kind, switched_on

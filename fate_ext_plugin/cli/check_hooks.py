@@ -8,7 +8,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, List, Optional, Tuple
 
-from fate_ext_plugin.access.service_urls import services_of
+from fate_ext_plugin.apps.service_urls import services_of
 from fate_ext_plugin.cli.findings import Findings, Tests
 from fate_ext_plugin.cli.hooks import (
     CLIENT,

@@ -58,7 +58,7 @@ def register(conf: Path, flow: str) -> None:
 def metrics_url(conf: Path) -> None:
     """Print the url of /v1/ext/metrics for Prometheus, with its token: keep it secret."""
     from fate_ext_plugin.access.guard import AccessGuard
-    from fate_ext_plugin.access.service_urls import service_uri
+    from fate_ext_plugin.apps.service_urls import service_uri
     from fate_ext_plugin.cli.database import find_host
     from fate_ext_plugin.feature.storage import Storage
     from fate_ext_plugin.settings.model import read_settings_file

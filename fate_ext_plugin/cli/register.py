@@ -2,7 +2,7 @@
 from typing import Iterator, Tuple
 
 from fate_ext_plugin.access.guard import AccessGuard, redact
-from fate_ext_plugin.access.service_urls import registry_entry
+from fate_ext_plugin.apps.service_urls import registry_entry
 from fate_ext_plugin.cli.flow import Flow, Refused
 from fate_ext_plugin.errors import ExtError, InvalidSettings
 from fate_ext_plugin.feature.storage import Storage

@@ -3,7 +3,6 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote, urlencode
 
-from fate_ext_plugin.access.guard import Address
 from fate_ext_plugin.admin.catalog import BY_NAME
 from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, Operation
@@ -12,6 +11,7 @@ from fate_ext_plugin.auth.client_signature import ClientRequest
 from fate_ext_plugin.auth.client_store import Client
 from fate_ext_plugin.console.form import Form, InvalidForm, Typed, load_form, values_of
 from fate_ext_plugin.errors import ExtError
+from fate_ext_plugin.util.network import Address
 
 CONSOLE = "/v1/ext/console"
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Iterator, List, Optional, Tuple
 
 from fate_ext_plugin.errors import DiskFull, InvalidSettings
+from fate_ext_plugin.util.disk import FULL
 from fate_ext_plugin.util.secret_file import (
     make_secret_file,
     mode_of,
@@ -34,7 +35,6 @@ from fate_ext_plugin.util.secret_file import (
 logger = logging.getLogger(__name__)
 # How long a start waits for a predecessor that is still going down.
 LOCK_WAIT_SECONDS = 10.0
-FULL = (errno.ENOSPC, errno.EDQUOT)
 UNUSABLE = (*FULL, errno.EROFS, errno.EIO)
 PROBE_BYTES = 4096
 # What the server and the commands keep in data_dir: other files there are none of ours.
@@ -300,14 +300,6 @@ def _remove(path: Path) -> None:
     else:
         with suppress(OSError):
             path.unlink()
-
-
-def says_disk_full(error: BaseException) -> bool:
-    """DuckDB says it in words: of a file that it writes, or of its limit of what it spills."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in FULL
-    words = {"IOException": os.strerror(errno.ENOSPC), "OutOfMemoryException": "max_temp_directory_size"}
-    return type(error).__name__ in words and words[type(error).__name__] in str(error)
 
 
 @contextmanager

@@ -271,7 +271,7 @@ def _address() -> Any:
     """Where the request that is served now comes from."""
     from flask import request
 
-    from fate_ext_plugin.access.guard import caller_of
+    from fate_ext_plugin.util.network import caller_of
 
     return caller_of(
         request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings().trusted_proxies)

@@ -20,7 +20,8 @@ from fate_ext_plugin.schema.permission import (
     Party,
     When,
 )
-from fate_ext_plugin.settings.schema import NAME, Boolean, Integer, Scalar
+from fate_ext_plugin.settings.schema import NAME
+from fate_ext_plugin.util.fields import Boolean, Integer, Scalar
 
 STATUSES = ("waiting", "running", "success", "failed", "canceled", "expired")
 CHECKS = ("client", "site", "signature", "permission", "admin")

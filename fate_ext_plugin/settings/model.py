@@ -1,57 +1,22 @@
 """The plugin's settings as one frozen object, and the way there from YAML."""
 import hashlib
-import os
 import re
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
-from urllib.parse import quote, urlsplit, urlunsplit
 
-from fate_ext_plugin.access.guard import Network
+from fate_ext_plugin.db.url import DatabaseSettings
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.feature.view import View
-from fate_ext_plugin.util.secret_file import require_secret_file
+from fate_ext_plugin.util.network import Network
 
 SECTION = "fate_ext_plugin"
-SQLITE = "sqlite:///"
 # Beside views: what several servers of one database should agree in.
 ALIKE = ("server_name", "verify_job", "max_upload_bytes", "max_ids", "header_names", "default_view", "authentication",
          "permission", "result_retention_seconds", "job_history_days", "server_timeout_seconds")
 # What Python shows of an object that has nothing else to say.
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-
-
-@dataclass(frozen=True)
-class DatabaseSettings:
-    """A database by url; the password is read where it is used and never kept."""
-
-    url: str
-    password_file: Optional[Path] = None
-    password_env: Optional[str] = None
-
-    def password(self) -> Optional[str]:
-        """The password, without a line end; None where none is set.
-
-        :raises InvalidSettings: the file can't be read, or others than its owner may read it.
-        """
-        if self.password_env:
-            return os.environ.get(self.password_env)
-        if not self.password_file:
-            return None
-        try:
-            require_secret_file(self.password_file)
-            return self.password_file.read_text("utf-8").rstrip("\r\n")
-        except OSError as error:
-            raise InvalidSettings(f"password_file can't be read: {error.strerror}: {self.password_file}") from None
-
-    def url_with_password(self) -> str:
-        password = self.password()
-        if password is None:
-            return self.url
-        parts = urlsplit(self.url)
-        user, at, host = parts.netloc.rpartition("@")
-        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}{at}{host}"))
 
 
 @dataclass(frozen=True)
@@ -135,7 +100,8 @@ def parse_settings(section: Any, start: Path) -> Settings:
     """
     from marshmallow import ValidationError
 
-    from fate_ext_plugin.settings.schema import SettingsSchema, base_dir
+    from fate_ext_plugin.settings.schema import SettingsSchema
+    from fate_ext_plugin.util.fields import base_dir
 
     if not isinstance(section, Mapping):
         raise InvalidSettings(

@@ -6,24 +6,16 @@ import ipaddress
 import os
 import re
 import sys
-from contextvars import ContextVar
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
-from urllib.parse import parse_qs, urlsplit
 
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
+from fate_ext_plugin.db.url import DatabaseSchema
 from fate_ext_plugin.feature.source import source_types
 from fate_ext_plugin.feature.view import RESERVED_NAMES, Parameter, View
-from fate_ext_plugin.settings.model import (
-    SQLITE,
-    AuthenticationSettings,
-    DatabaseSettings,
-    Listen,
-    PermissionSettings,
-    Settings,
-)
+from fate_ext_plugin.settings.model import AuthenticationSettings, Listen, PermissionSettings, Settings
+from fate_ext_plugin.util.fields import BasePath, Boolean, Integer, Scalar
 
 if sys.version_info >= (3, 9):
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -38,31 +30,6 @@ COLUMN = validate.Regexp(
 )
 
 
-class Integer(fields.Integer):
-    """YAML's integers only: neither ``true`` nor ``"12"``, which marshmallow would take."""
-
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self.make_error("invalid", input=value)
-        return value
-
-
-class Boolean(fields.Boolean):
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> bool:
-        if not isinstance(value, bool):
-            raise self.make_error("invalid", input=value)
-        return value
-
-
-class Scalar(fields.Field):
-    """A parameter's value: YAML reads 202201 as a number, FATE users mean the text."""
-
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> str:
-        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise ValidationError("Must be a text or a number.")
-        return str(value)
-
-
 class Network(fields.Field):
     def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Any:
         try:
@@ -71,77 +38,9 @@ class Network(fields.Field):
             raise ValidationError("Must be an IP address or network, such as 10.0.3.7 or 10.0.0.0/16.") from None
 
 
-# Where relative paths start; a context variable, because marshmallow 4 hands no context to nested schemas.
-base_dir: ContextVar[Path] = ContextVar("base_dir")
-
-
-class BasePath(fields.Field):
-    """A path; a relative one starts at :data:`base_dir`."""
-
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Path:
-        if not isinstance(value, str) or not value or "\0" in value:
-            raise ValidationError("Must be a path.")
-        return base_dir.get() / value
-
-
-class ExistingFile(BasePath):
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> Path:
-        path: Path = super()._deserialize(value, attr, data, **kwargs)
-        if not path.is_file():
-            raise ValidationError(f"There is no file {path}.")
-        return path
-
-
-def refuse_secret(url: str) -> None:
-    """Raise where a url holds a password: FATE Flow's /v1/server/get shows settings to anyone (contract section 3)."""
-    try:
-        parts = urlsplit(url)
-        secret = parts.password is not None or any("pass" in k.lower() for k in parse_qs(parts.query))
-    except ValueError:
-        raise ValidationError("Must be a url.") from None
-    if secret:
-        raise ValidationError(
-            "Holds a password. Take it out of the url and put it in a file of mode 0600 named by "
-            "password_file, or in an environment variable named by password_env.")
-
-
 def has_prometheus_client(wanted: bool) -> None:
     if wanted and find_spec("prometheus_client") is None:
         raise ValidationError("Needs the package prometheus_client: pip install 'fate-ext-plugin[metrics]'.")
-
-
-class DatabaseUrl(fields.String):
-    """``sqlite:///path``, ``mysql://user@host:port/name`` or ``postgresql://user@host:port/name``."""
-
-    SCHEMES = ("sqlite", "mysql", "postgresql")
-
-    def _deserialize(self, value: Any, attr: Optional[str], data: Any, **kwargs: Any) -> str:
-        url: str = super()._deserialize(value, attr, data, **kwargs)
-        refuse_secret(url)
-        if urlsplit(url).scheme not in self.SCHEMES:
-            raise ValidationError("Must start with sqlite:///, mysql:// or postgresql://.")
-        return url
-
-
-class DatabaseSchema(Schema):
-    url = DatabaseUrl(required=True, metadata={"help": "sqlite:///path, mysql://user@host:port/name or "
-                                                       "postgresql://user@host:port/name; never with a password"})
-    password_file = ExistingFile(load_default=None, metadata={"help": "file of mode 0600 that holds the password"})
-    password_env = fields.String(load_default=None, metadata={"help": "environment variable that holds the password"})
-
-    @validates_schema
-    def one_password(self, data: Mapping[str, Any], **_: Any) -> None:
-        if data.get("password_file") and data.get("password_env"):
-            raise ValidationError("Give password_file or password_env, not both.", "password_env")
-        if data.get("password_env") and data["password_env"] not in os.environ:
-            raise ValidationError("This environment variable is not set.", "password_env")
-
-    @post_load
-    def build(self, data: Dict[str, Any], **_: Any) -> Any:
-        prefix, path = data["url"][:len(SQLITE)], data["url"][len(SQLITE):]
-        if prefix == SQLITE:
-            data["url"] = f"{SQLITE}{base_dir.get() / path}"
-        return DatabaseSettings(**data)
 
 
 class ListenSchema(Schema):

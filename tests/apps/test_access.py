@@ -11,10 +11,11 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
-from fate_ext_plugin.access.guard import LOOPBACK, AccessGuard, RedactTokens, redact
-from fate_ext_plugin.access.service_urls import service_uris
+from fate_ext_plugin.access.guard import AccessGuard, RedactTokens, redact
 from fate_ext_plugin.apps import ServiceBlueprint, create_app, refusing_door
+from fate_ext_plugin.apps.service_urls import service_uris
 from fate_ext_plugin.errors import Forbidden, InvalidSettings
+from fate_ext_plugin.util.network import LOOPBACK
 from tests.support.api_reader import ApiReader
 from tests.support.site import Site
 from tests.support.wire import refused

@@ -13,13 +13,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.access.guard import LOOPBACK, AccessGuard
+from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.apps import ServiceBlueprint, create_app, held
 from fate_ext_plugin.errors import InvalidSettings, NotReady
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.monitoring.readiness import Readiness
 from fate_ext_plugin.plugin import Plugin
 from fate_ext_plugin.settings.model import read_settings_file
+from fate_ext_plugin.util.network import LOOPBACK
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
 from tests.support.clock import Clock
@@ -29,7 +30,7 @@ from tests.support.slow_source import go, slow_view, wait_started
 from tests.support.wire import refused
 
 # What the database says is kept for a shorter time.
-HASTY = {"monitoring.metrics.KEEP_SECONDS": 0.2}
+HASTY = {"apps.metrics.KEEP_SECONDS": 0.2}
 DASHBOARD = Path(__file__).resolve().parents[2] / "conf" / "grafana" / "fate_ext_plugin.json"
 
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from fate_ext_plugin.access.guard import AccessGuard
-from fate_ext_plugin.access.service_urls import service_uri
+from fate_ext_plugin.apps.service_urls import service_uri
 from tests.fate_flow.features import expected, ids_of, section_of
 from tests.fate_flow.flow import Caller, Flow, Installation, MakeFlow
 from tests.fate_flow.switches import CLIENT, KEYS, UNAUTHENTICATED, retcode

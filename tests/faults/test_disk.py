@@ -9,7 +9,7 @@ import requests
 
 from fate_ext_plugin.feature.engine import duckdb_join as duck
 from fate_ext_plugin.feature.source import Workspace
-from fate_ext_plugin.feature.storage import says_disk_full
+from fate_ext_plugin.util.disk import says_disk_full
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
 from tests.support.disk import Disk

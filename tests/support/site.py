@@ -17,7 +17,7 @@ import requests
 import yaml
 
 from fate_ext_plugin.access.guard import AccessGuard
-from fate_ext_plugin.access.service_urls import FEATURE_SERVICES, service_uris
+from fate_ext_plugin.apps.service_urls import FEATURE_SERVICES, service_uris
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.settings.model import SECTION, Settings, read_settings_file
 from tests.support import programs

@@ -16,7 +16,7 @@ from typing import Any, Dict
 
 from fate_ext_plugin.errors import DiskFull, ExtError, SourceError, WorkerError
 from fate_ext_plugin.feature.source import Join, Source, Workspace
-from fate_ext_plugin.feature.storage import says_disk_full
+from fate_ext_plugin.util.disk import says_disk_full
 from fate_ext_plugin.util.secret_file import OTHERS
 
 LENGTH = struct.Struct(">Q")

@@ -35,7 +35,7 @@ class FileSource(Source):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        from fate_ext_plugin.settings.schema import base_dir
+        from fate_ext_plugin.util.fields import base_dir
 
         self._template = str(base_dir.get() / options["path"])
         self._format = options["format"] or _format_of(self._template)

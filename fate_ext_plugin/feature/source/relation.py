@@ -8,7 +8,7 @@ import duckdb
 from fate_ext_plugin.errors import LOOK, InvalidRequestBody, SourceError
 from fate_ext_plugin.feature.engine import duckdb_join as duck
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Workspace
-from fate_ext_plugin.feature.storage import says_disk_full
+from fate_ext_plugin.util.disk import says_disk_full
 
 INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 NO_NAMES: Mapping[str, str] = {}
