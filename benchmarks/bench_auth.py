@@ -40,7 +40,8 @@ from fate_ext_plugin.auth.setup import Authentication, open_authentication
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.host.standalone import open_database
-from fate_ext_plugin.settings.model import SECTION, read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.settings.model import SECTION
 
 ROUNDS = int(os.environ.get("FATE_EXT_BENCH_ROUNDS", "5"))
 KEY, SECRET = "bench-app-key", "a secret of 16 or more"

@@ -30,7 +30,7 @@ from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.item import component
-from fate_ext_plugin.settings.model import read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
 
 JOBS, DECISIONS, GRANTS = 100_000, 1_000_000, 100_000
 RUNS = 15

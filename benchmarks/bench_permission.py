@@ -30,7 +30,8 @@ from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.item import component, dataset
 from fate_ext_plugin.permission.usage import Uses
-from fate_ext_plugin.settings.model import SECTION, read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.settings.model import SECTION
 
 COUNTS = [int(count) for count in os.environ.get("FATE_EXT_BENCH_GRANTS", "10 1000 100000 1000000").split()]
 BUILT_IN_COUNTS = [count for count in COUNTS if count <= 10_000]

@@ -13,7 +13,7 @@ import yaml
 from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.apps.service_urls import service_uris
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.settings.model import read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
 
 DEMO_CONF = Path(__file__).resolve().parent.parent / "conf" / "demo"
 START_SECONDS = 60

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Iterable, List
 
 import pytest
 
-from fate_ext_plugin.audit import search as audit_search
+import fate_ext_plugin.audit.search as audit_search
 from fate_ext_plugin.audit.log import FILES, GATHER_SECONDS, AuditLog
 from fate_ext_plugin.audit.search import BLOCK_BYTES, MAX_TIME_BYTES, SEARCH_SECONDS, Filter, read, search
 from fate_ext_plugin.errors import InvalidRequestBody

@@ -8,11 +8,12 @@ from typing import Any, Dict, Iterator, List
 import pytest
 from marshmallow import Schema
 
-from fate_ext_plugin.db.url import DatabaseSchema
+from fate_ext_plugin.db.url_schema import DatabaseSchema
 from fate_ext_plugin.feature.source.file import FileSchema
 from fate_ext_plugin.feature.source.spark import SparkSchema
 from fate_ext_plugin.feature.source.sql import SqlSchema
-from fate_ext_plugin.settings.model import Settings, read_settings_file, read_yaml
+from fate_ext_plugin.settings.load import read_settings_file, read_yaml
+from fate_ext_plugin.settings.model import Settings
 from fate_ext_plugin.settings.schema import (
     AuthenticationSchema,
     ListenSchema,

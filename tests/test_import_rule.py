@@ -1,4 +1,4 @@
-"""The import rule of docs/architecture.md: a room imports only what stands below it, so no room has to know its users."""
+"""The import rule of docs/architecture.md: a room imports only what stands below it, and so does not know its users."""
 import ast
 from pathlib import Path
 from typing import Iterator, List, Tuple
@@ -19,7 +19,7 @@ FLOORS: List[List[str]] = [
     ["admin"],
     ["apps", "console", "cli", "hook", "serving", "host", "plugin", "server", "mount"],
 ]
-#: on these floors rooms may know each other: the two halves of a child process, and the doors with what puts them together
+#: on these floors rooms may know each other: the parts of a child process, and the doors with what puts them together
 CHILD, DOORS = 3, 8
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

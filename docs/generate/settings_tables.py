@@ -4,7 +4,7 @@ from typing import Any, Iterator, List, Tuple
 from markdown import code, table
 from marshmallow import fields, missing, validate
 
-from fate_ext_plugin.db.url import DatabaseSchema, DatabaseUrl
+from fate_ext_plugin.db.url_schema import DatabaseSchema, DatabaseUrl
 from fate_ext_plugin.feature.source import source_types
 from fate_ext_plugin.settings.schema import (
     AuthenticationSchema,
@@ -22,7 +22,7 @@ from fate_ext_plugin.util.fields import BasePath, Boolean, Integer, Scalar
 # Schemas with the heading that says where in the section they stand. A source's are found by its type.
 SCHEMAS: List[Tuple[str, Any]] = [
     ("`fate_ext_plugin`", SettingsSchema),
-    ("`fate_ext_plugin.auth.setup`", AuthenticationSchema),
+    ("`fate_ext_plugin.authentication`", AuthenticationSchema),
     ("`fate_ext_plugin.permission`", PermissionSchema),
     ("`fate_ext_plugin.database`", DatabaseSchema),
     ("`fate_ext_plugin.listen`", ListenSchema),

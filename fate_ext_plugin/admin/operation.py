@@ -11,7 +11,7 @@ from fate_ext_plugin.auth.client_store import ADMIN, ROLES
 from fate_ext_plugin.errors import InvalidRequestBody
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.permission import CalendarSchema
-from fate_ext_plugin.settings.model import explain
+from fate_ext_plugin.settings.load import explain
 
 
 @dataclass(frozen=True)

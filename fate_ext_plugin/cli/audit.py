@@ -4,7 +4,8 @@ from typing import Any, Iterator, Optional
 
 import click
 
-from fate_ext_plugin.cli.backend import MAX_PAGE, Backend, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import MAX_PAGE, Backend
 from fate_ext_plugin.cli.options import AS_JSON, Moment
 from fate_ext_plugin.cli.table import table
 

@@ -16,7 +16,8 @@ from fate_ext_plugin.cli.findings import Doubtful, Findings, Test, Tests
 from fate_ext_plugin.db.base import Store, date_of, now_ms
 from fate_ext_plugin.db.place import kind_of
 from fate_ext_plugin.errors import DatabaseUnavailable, DiskFull, ExtError, InvalidSettings, OtherDatabase
-from fate_ext_plugin.settings.model import ServiceConf, Settings, fate_base
+from fate_ext_plugin.settings.load import ServiceConf, fate_base
+from fate_ext_plugin.settings.model import Settings
 
 T = TypeVar("T")
 # Partners need some days to exchange keys.

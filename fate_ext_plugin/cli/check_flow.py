@@ -13,7 +13,8 @@ from fate_ext_plugin.cli.flow import Answer, Flow, Refused, Unreachable, exchang
 from fate_ext_plugin.cli.hooks import CLIENT, HOOKS, MOUNT, OURS, SITE, hook_lines, modules, of_kind, switched_on
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Forbidden, InvalidSettings, MethodNotAllowed, NoSuchPath
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.settings.model import SECTION, ServiceConf, Settings, fate_base
+from fate_ext_plugin.settings.load import ServiceConf, fate_base
+from fate_ext_plugin.settings.model import SECTION, Settings
 from fate_ext_plugin.util.text import escape_control_characters
 
 # In all versions, and among those that site authentication does not ask about; /v1/version/get is not.

@@ -28,7 +28,8 @@ from fate_ext_plugin.cli.hooks import (
     switched_on,
     unknown,
 )
-from fate_ext_plugin.settings.model import ServiceConf, Settings
+from fate_ext_plugin.settings.load import ServiceConf
+from fate_ext_plugin.settings.model import Settings
 
 # Releases whose gRPC port the plugin can restrict: from, and before.
 FIRST, UNKNOWN = (1, 9), (1, 12)

@@ -4,7 +4,8 @@ from pathlib import Path
 from fate_ext_plugin.cli.findings import Findings
 from fate_ext_plugin.db.place import files_of
 from fate_ext_plugin.feature.storage import STRANGERS
-from fate_ext_plugin.settings.model import Settings, fate_base
+from fate_ext_plugin.settings.load import fate_base
+from fate_ext_plugin.settings.model import Settings
 from fate_ext_plugin.util.secret_file import OTHERS, mode_of
 
 

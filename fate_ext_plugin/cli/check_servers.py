@@ -11,7 +11,8 @@ from fate_ext_plugin.db.base import Store, date_of, now_ms
 from fate_ext_plugin.db.server import Server as Row
 from fate_ext_plugin.errors import Forbidden
 from fate_ext_plugin.feature.servers import Server, Servers, all_servers
-from fate_ext_plugin.settings.model import ServiceConf, Settings, fate_base, fingerprints
+from fate_ext_plugin.settings.load import ServiceConf, fate_base
+from fate_ext_plugin.settings.model import Settings, fingerprints
 
 MAX_SECONDS_OFF = 5.0
 LOOK_SECONDS = 0.2

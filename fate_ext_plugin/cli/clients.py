@@ -5,7 +5,8 @@ from typing import Any, Optional, Tuple
 
 import click
 
-from fate_ext_plugin.cli.backend import Backend, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
 from fate_ext_plugin.cli.options import AS_JSON, Moment
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
 from fate_ext_plugin.errors import ExtError, InvalidKey

@@ -34,7 +34,7 @@ for command in (enable, disable, jobs, views, client, key, grant, audit, show_se
 def serve(conf: Path) -> None:
     """Run the services without FATE Flow around them."""
     from fate_ext_plugin.server import serve as run
-    from fate_ext_plugin.settings.model import read_settings_file
+    from fate_ext_plugin.settings.load import read_settings_file
 
     run(read_settings_file(conf))
 
@@ -45,7 +45,7 @@ def serve(conf: Path) -> None:
 def register(conf: Path, flow: str) -> None:
     """Register the running services with a FATE Flow on this or another machine."""
     from fate_ext_plugin.cli.register import register as send
-    from fate_ext_plugin.settings.model import read_settings_file
+    from fate_ext_plugin.settings.load import read_settings_file
 
     settings = read_settings_file(conf)
     for service, url in send(settings, flow):
@@ -61,7 +61,7 @@ def metrics_url(conf: Path) -> None:
     from fate_ext_plugin.apps.service_urls import service_uri
     from fate_ext_plugin.cli.database import find_host
     from fate_ext_plugin.feature.storage import Storage
-    from fate_ext_plugin.settings.model import read_settings_file
+    from fate_ext_plugin.settings.load import read_settings_file
 
     settings = read_settings_file(conf)
     if not settings.metrics:
@@ -100,7 +100,7 @@ def check(conf: Path, flow: Optional[str]) -> None:
     """
     from fate_ext_plugin.cli.check import checks
     from fate_ext_plugin.cli.findings import Doubtful
-    from fate_ext_plugin.settings.model import read_settings_file
+    from fate_ext_plugin.settings.load import read_settings_file
 
     settings = read_settings_file(conf)
     views = f"{len(settings.views)} view(s): {', '.join(sorted(settings.views))}" if settings.views else "no views"

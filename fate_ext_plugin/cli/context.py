@@ -16,7 +16,8 @@ from fate_ext_plugin.monitoring.readiness import Readiness
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.setup import open_permission
-from fate_ext_plugin.settings.model import Settings, read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.settings.model import Settings
 
 
 class CommandContext(AdminContext):

@@ -37,8 +37,9 @@ from fate_ext_plugin.cli.yaml_edit import (
     without_section,
 )
 from fate_ext_plugin.errors import ExtError, InvalidSettings
-from fate_ext_plugin.settings import strict_yaml as unique_keys
-from fate_ext_plugin.settings.model import SECTION, ServiceConf
+from fate_ext_plugin.settings import strict_yaml
+from fate_ext_plugin.settings.load import ServiceConf
+from fate_ext_plugin.settings.model import SECTION
 
 CRLF = "\r\n"
 # The section, where there was none.
@@ -212,7 +213,7 @@ class Draft:
         """
         old, text = hook_lines(self._conf), self._text(self._conf.file_of(HOOKS).resolve())
         kept = copies(text)
-        former = {name: str(value or "") for line in kept.values() for name, value in unique_keys.load(line).items()}
+        former = {name: str(value or "") for line in kept.values() for name, value in strict_yaml.load(line).items()}
         target = without_our_hooks(old, former, switched_on)
         changed = {name: line for name, line in target.items() if line != old.get(name)}
         restored = [name for name in kept if name in changed and changed[name] == former[name]]
@@ -264,8 +265,8 @@ class Draft:
         text = self._text(file)
         try:
             new = edit(text)
-            others = {name: value for name, value in unique_keys.load(text).items() if name != key}
-            if unique_keys.load(new) != {**others, **target}:
+            others = {name: value for name, value in strict_yaml.load(text).items() if name != key}
+            if strict_yaml.load(new) != {**others, **target}:
                 raise NotEditable("the change would count in more than one place")
         except (NotEditable, yaml.YAMLError) as error:
             reason = error.message if isinstance(error, NotEditable) else "it would be no YAML any more"

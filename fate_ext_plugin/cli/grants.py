@@ -7,7 +7,9 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import click
 
-from fate_ext_plugin.cli.backend import Backend, LocalBackend, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
+from fate_ext_plugin.cli.local import LocalBackend
 from fate_ext_plugin.cli.options import AS_JSON, CONF
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
 from fate_ext_plugin.errors import ExtError
@@ -138,7 +140,7 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
     refused or allowed."""
     from fate_ext_plugin.permission.policy import difference
     from fate_ext_plugin.schema.permission import load_policy
-    from fate_ext_plugin.settings.model import read_yaml
+    from fate_ext_plugin.settings.load import read_yaml
 
     room = _open(conf)
     wanted = load_policy(read_yaml(file), room.calendar)
@@ -212,7 +214,7 @@ def _open(conf: Path) -> _Room:
     from fate_ext_plugin.cli.database import open_host
     from fate_ext_plugin.feature.storage import Storage
     from fate_ext_plugin.permission.setup import open_permission, trail_folder
-    from fate_ext_plugin.settings.model import read_settings_file
+    from fate_ext_plugin.settings.load import read_settings_file
 
     settings = read_settings_file(conf)
     Storage(settings.data_dir, settings.min_free_bytes).open()

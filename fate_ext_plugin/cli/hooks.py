@@ -5,7 +5,7 @@ It imports each module in order, and of those that register a hook for clients, 
 from typing import Any, Dict, List, Mapping
 
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.settings.model import ServiceConf
+from fate_ext_plugin.settings.load import ServiceConf
 
 CLIENT, SITE, PERMISSION = KINDS = "client_authentication", "site_authentication", "permission"
 MOUNT = "fate_ext_plugin.mount"

@@ -5,7 +5,9 @@ from typing import Any, Dict, List, Optional
 
 import click
 
-from fate_ext_plugin.cli.backend import Backend, LocalBackend, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
+from fate_ext_plugin.cli.local import LocalBackend
 from fate_ext_plugin.cli.options import AS_JSON, CONF, Moment
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
 from fate_ext_plugin.errors import ExtError, InvalidKey

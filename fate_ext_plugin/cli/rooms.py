@@ -14,7 +14,8 @@ from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS, migrate
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.settings.model import Settings, read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.settings.model import Settings
 
 
 @dataclass(frozen=True)

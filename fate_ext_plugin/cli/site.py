@@ -4,7 +4,8 @@ from typing import Any, Dict, Iterator, Tuple
 
 import click
 
-from fate_ext_plugin.cli.backend import Backend, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
 from fate_ext_plugin.cli.options import AS_JSON
 from fate_ext_plugin.cli.table import as_json_text, pairs
 

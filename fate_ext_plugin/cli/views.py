@@ -3,7 +3,8 @@ from typing import Any, Tuple
 
 import click
 
-from fate_ext_plugin.cli.backend import Backend, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
 from fate_ext_plugin.cli.options import AS_JSON
 from fate_ext_plugin.cli.table import as_json_text, table
 from fate_ext_plugin.errors import InvalidSettings

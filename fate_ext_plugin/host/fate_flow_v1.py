@@ -172,7 +172,8 @@ def read_settings() -> Any:
     """
     from pathlib import Path
 
-    from fate_ext_plugin.settings.model import SECTION, parse_settings
+    from fate_ext_plugin.settings.load import parse_settings
+    from fate_ext_plugin.settings.model import SECTION
 
     return parse_settings(read_section(SECTION), Path(base_dir()))
 

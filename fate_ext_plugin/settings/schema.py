@@ -11,7 +11,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
-from fate_ext_plugin.db.url import DatabaseSchema
+from fate_ext_plugin.db.url_schema import DatabaseSchema
 from fate_ext_plugin.feature.source import source_types
 from fate_ext_plugin.feature.view import RESERVED_NAMES, Parameter, View
 from fate_ext_plugin.settings.model import AuthenticationSettings, Listen, PermissionSettings, Settings

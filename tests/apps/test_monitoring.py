@@ -19,7 +19,7 @@ from fate_ext_plugin.errors import InvalidSettings, NotReady
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.monitoring.readiness import Readiness
 from fate_ext_plugin.plugin import Plugin
-from fate_ext_plugin.settings.model import read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
 from fate_ext_plugin.util.network import LOOPBACK
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
@@ -116,7 +116,7 @@ def test_a_server_that_runs_no_jobs_is_not_ready(make_site: MakeSite) -> None:
 
 def test_a_hook_that_can_not_work_makes_the_server_not_ready(make_site: MakeSite) -> None:
     def broken() -> None:
-        raise InvalidSettings("fate_ext_plugin.auth.setup is missing.")
+        raise InvalidSettings("fate_ext_plugin.authentication is missing.")
 
     site = make_site(start=False, min_free_bytes=0)
     plugin = Plugin(site.settings, Standalone(site.settings), hooks=[broken])
@@ -124,7 +124,7 @@ def test_a_hook_that_can_not_work_makes_the_server_not_ready(make_site: MakeSite
     try:
         with pytest.raises(NotReady, match="^hooks: The server's settings can't be used; "):
             plugin.readiness.require()
-        assert plugin.readiness.problems() == {"hooks": "fate_ext_plugin.auth.setup is missing."}
+        assert plugin.readiness.problems() == {"hooks": "fate_ext_plugin.authentication is missing."}
     finally:
         plugin.stop()
 

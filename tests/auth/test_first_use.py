@@ -10,7 +10,8 @@ from fate_ext_plugin.auth.secret_box import master_key
 from fate_ext_plugin.auth.setup import Authentication, SecretBox, open_authentication, open_signer
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidSettings, Unauthenticated
-from fate_ext_plugin.settings.model import Settings, parse_settings
+from fate_ext_plugin.settings.load import parse_settings
+from fate_ext_plugin.settings.model import Settings
 from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
 

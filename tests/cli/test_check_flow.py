@@ -15,7 +15,7 @@ from fate_ext_plugin.cli.check import _url_column
 from fate_ext_plugin.cli.check_hooks import installed
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.host.standalone import Standalone
-from fate_ext_plugin.settings.model import parse_settings
+from fate_ext_plugin.settings.load import parse_settings
 from tests.support.builder import MakeSite
 from tests.support.commands import end_of, fails, printed_by
 from tests.support.databases import database_url
@@ -230,7 +230,7 @@ def test_a_module_nobody_knows_may_come_before(fate: Fate) -> None:
 
 
 @pytest.mark.parametrize(("module", "conf", "complaint"), [
-    (OURS["client_authentication"], {}, "It refuses everything, because fate_ext_plugin.auth.setup is missing."),
+    (OURS["client_authentication"], {}, "It refuses everything, because fate_ext_plugin.authentication is missing."),
     (OVER_HTTP["client_authentication"], {"hook_server_name": "x"}, "It fails on every request: Flask's headers"),
     (OVER_HTTP["site_authentication"], {}, "It fails on every request, because hook_server_name names no server."),
     (OVER_HTTP["site_authentication"], {"hook_server_name": "fate_ext"},

@@ -258,4 +258,4 @@ def test_the_master_key_may_stand_in_the_environment(
 def test_without_the_section_it_is_asked_for(make_site: MakeSite) -> None:
     plain = make_site("plain", start=False)
     fails(main, ["client", "list", "--conf", str(plain.conf)],
-          says="^fate-ext: fate_ext_plugin.auth.setup is missing in service_conf.yaml")
+          says="^fate-ext: fate_ext_plugin.authentication is missing in service_conf.yaml")

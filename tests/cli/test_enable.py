@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.cli.shown_diff import without_secrets
-from fate_ext_plugin.settings.model import ServiceConf, read_settings_file
+from fate_ext_plugin.settings.load import ServiceConf, read_settings_file
 from tests.support.commands import fails, printed_by
 from tests.support.examples import examples
 from tests.support.service_conf import SHIPPED

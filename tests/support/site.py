@@ -19,7 +19,8 @@ import yaml
 from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.apps.service_urls import FEATURE_SERVICES, service_uris
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.settings.model import SECTION, Settings, read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.settings.model import SECTION, Settings
 from tests.support import programs
 
 # How long a test waits for what must come: only a fault takes so long, however busy the machine is.

@@ -6,7 +6,7 @@ from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.permission.grants import Grants
-from fate_ext_plugin.settings.model import parse_settings
+from fate_ext_plugin.settings.load import parse_settings
 from tests.support.site import Site
 
 

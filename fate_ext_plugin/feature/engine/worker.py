@@ -44,7 +44,7 @@ def main() -> None:
     os.dup2(2, 1)
     os.umask(OTHERS)  # for whatever writes the result
     _offer_to_oom_killer()
-    from fate_ext_plugin.feature.engine import duckdb_join as duck  # noqa: F401 - loaded while the upload still streams in
+    from fate_ext_plugin.feature.engine import duckdb_join  # noqa: F401 - loaded while the upload still streams in
 
     task = _read_task()
     threading.Thread(target=_die_with_server, daemon=True).start()

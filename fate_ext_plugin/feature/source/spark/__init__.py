@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from fate_ext_plugin.db.url import refuse_secret
+from fate_ext_plugin.db.url_schema import refuse_secret
 from fate_ext_plugin.errors import SourceError
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace
 from fate_ext_plugin.feature.source.lookup import share_of

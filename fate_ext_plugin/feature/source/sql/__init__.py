@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from fate_ext_plugin.db.url import DatabaseSchema, DatabaseSettings
+from fate_ext_plugin.db.url import DatabaseSettings
+from fate_ext_plugin.db.url_schema import DatabaseSchema
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace, require_columns
 from fate_ext_plugin.feature.source.lookup import UploadedIds, write_groups
 from fate_ext_plugin.feature.source.placeholders import require_columns_given
