@@ -224,12 +224,10 @@ def test_no_partner_whose_clock_is_behind_is_told_that_it_is_ahead(
     federation.refuses("9999", signature, BODY, "clock", says)
 
 
-def test_nobody_who_can_not_sign_learns_which_parties_are_known_and_what_they_send(
-    federation: Federation, other_pem: str
-) -> None:
+def test_nobody_who_can_not_sign_learns_which_parties_are_known_and_what_they_send(federation: Federation) -> None:
     """The same answer for a party that is unknown, known, known to send envelopes, or required to. The audit log says
     why."""
-    federation.keys.add_private("6666", other_pem)
+    federation.keys.add_private("6666", private_pem(4096))
     stranger, told, reasons = federation.site("6666"), set(), set()
     old = stranger.sign("6666", BODY)
     federation.clock.now += 3600
@@ -353,7 +351,7 @@ def test_a_party_without_a_key_is_refused(federation: Federation) -> None:
 
 def test_a_key_that_ends_or_is_removed_during_use(federation: Federation, store: Store) -> None:
     another = SiteKeys(store, BOX)  # of a server beside, or of the command line
-    removed, ended = private_pem(3072), private_pem(4096)
+    removed, ended = private_pem(4096), private_pem(4096)
     fingerprint = another.add_public("6666", public_of(removed))
     another.add_public("7777", public_of(ended), valid_until=int((federation.clock.now + 100) * 1000))
     federation.keys._cached.forget()  # some seconds pass
