@@ -351,7 +351,7 @@ def test_a_party_without_a_key_is_refused(federation: Federation) -> None:
 
 def test_a_key_that_ends_or_is_removed_during_use(federation: Federation, store: Store) -> None:
     another = SiteKeys(store, BOX)  # of a server beside, or of the command line
-    removed, ended = private_pem(4096), private_pem(4096)
+    removed, ended = private_pem(3072), private_pem(4096)
     fingerprint = another.add_public("6666", public_of(removed))
     another.add_public("7777", public_of(ended), valid_until=int((federation.clock.now + 100) * 1000))
     federation.keys._cached.forget()  # some seconds pass
