@@ -91,6 +91,7 @@ def test_before_the_restart_a_restart_is_pending_and_after_it_none(
     assert flow.command("enable", "--fate-base", str(flow.folder), "--authentication", "--yes")[0] == 0
     add_view(flow, features)
     flow.write_conf({**flow.read_conf(), **BOTH})
+    (flow.folder / "fate_sqlite.db").chmod(0o600)  # which FATE Flow leaves open to all
     status, said = check(flow)
     old = [] if installation.api_reader_works else [f"FATE Flow: {said['FATE Flow']}"]
     assert status == 0, said
