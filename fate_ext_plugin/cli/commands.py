@@ -8,7 +8,7 @@ import click
 from fate_ext_plugin import __version__
 from fate_ext_plugin.cli.audit import audit
 from fate_ext_plugin.cli.clients import client
-from fate_ext_plugin.cli.enable import disable, enable
+from fate_ext_plugin.cli.enable.command import disable, enable
 from fate_ext_plugin.cli.grants import grant
 from fate_ext_plugin.cli.jobs import jobs
 from fate_ext_plugin.cli.keys import key
@@ -98,8 +98,8 @@ def check(conf: Path, flow: Optional[str]) -> None:
 
     A WARNING is worth a look; only a PROBLEM ends with status 1.
     """
-    from fate_ext_plugin.cli.check import checks
-    from fate_ext_plugin.cli.findings import Doubtful
+    from fate_ext_plugin.cli.check.command import checks
+    from fate_ext_plugin.cli.check.findings import Doubtful
     from fate_ext_plugin.settings.load import read_settings_file
 
     settings = read_settings_file(conf)

@@ -11,8 +11,8 @@ import yaml
 
 from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.cli import main
-from fate_ext_plugin.cli.check import _url_column
-from fate_ext_plugin.cli.check_hooks import installed
+from fate_ext_plugin.cli.check.command import _url_column
+from fate_ext_plugin.cli.check.hooks import installed
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.settings.load import parse_settings

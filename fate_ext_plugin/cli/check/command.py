@@ -9,10 +9,10 @@ from peewee import MySQLDatabase
 
 from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.apps.service_urls import MAX_URL, service_uris, services_of
-from fate_ext_plugin.cli.check_flow import flow_tests
-from fate_ext_plugin.cli.check_hooks import hook_tests
-from fate_ext_plugin.cli.check_modes import modes
-from fate_ext_plugin.cli.findings import Doubtful, Findings, Test, Tests
+from fate_ext_plugin.cli.check.findings import Doubtful, Findings, Test, Tests
+from fate_ext_plugin.cli.check.flow import flow_tests
+from fate_ext_plugin.cli.check.hooks import hook_tests
+from fate_ext_plugin.cli.check.modes import modes
 from fate_ext_plugin.db.base import Store, date_of, now_ms
 from fate_ext_plugin.db.place import kind_of
 from fate_ext_plugin.errors import DatabaseUnavailable, DiskFull, ExtError, InvalidSettings, OtherDatabase
@@ -112,7 +112,7 @@ def registry(settings: Settings, conf: ServiceConf) -> str:
 
 
 def servers(settings: Settings, conf: Path) -> str:
-    from fate_ext_plugin.cli.check_servers import servers as look
+    from fate_ext_plugin.cli.check.servers import servers as look
     from fate_ext_plugin.cli.database import not_made_yet, open_store
 
     if not_made_yet(settings, conf):

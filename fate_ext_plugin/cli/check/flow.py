@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, AccessGuard
 from fate_ext_plugin.apps import PREFIX
 from fate_ext_plugin.apps.service_urls import services_of
-from fate_ext_plugin.cli.findings import Doubtful, Findings, Test
+from fate_ext_plugin.cli.check.findings import Doubtful, Findings, Test
 from fate_ext_plugin.cli.flow import Answer, Flow, Refused, Unreachable, exchange
-from fate_ext_plugin.cli.hooks import CLIENT, HOOKS, MOUNT, OURS, SITE, hook_lines, modules, of_kind, switched_on
+from fate_ext_plugin.cli.hook_lines import CLIENT, HOOKS, MOUNT, OURS, SITE, hook_lines, modules, of_kind, switched_on
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Forbidden, InvalidSettings, MethodNotAllowed, NoSuchPath
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.settings.load import ServiceConf, fate_base

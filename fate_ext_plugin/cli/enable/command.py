@@ -6,7 +6,21 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping
 import click
 import yaml
 
-from fate_ext_plugin.cli.hooks import (
+from fate_ext_plugin.cli.enable.replace_files import Change, replace_files
+from fate_ext_plugin.cli.enable.shown_diff import shown_diff
+from fate_ext_plugin.cli.enable.yaml_edit import (
+    NotEditable,
+    copies,
+    with_copy,
+    with_entry,
+    with_former_line,
+    with_section,
+    with_value,
+    without_copy,
+    without_entry,
+    without_section,
+)
+from fate_ext_plugin.cli.hook_lines import (
     AUTHENTICATION,
     BUILT_IN,
     HOOKS,
@@ -21,20 +35,6 @@ from fate_ext_plugin.cli.hooks import (
     split,
     switched_on,
     unknown,
-)
-from fate_ext_plugin.cli.replace_files import Change, replace_files
-from fate_ext_plugin.cli.shown_diff import shown_diff
-from fate_ext_plugin.cli.yaml_edit import (
-    NotEditable,
-    copies,
-    with_copy,
-    with_entry,
-    with_former_line,
-    with_section,
-    with_value,
-    without_copy,
-    without_entry,
-    without_section,
 )
 from fate_ext_plugin.errors import ExtError, InvalidSettings
 from fate_ext_plugin.settings import strict_yaml

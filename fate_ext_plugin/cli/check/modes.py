@@ -1,7 +1,7 @@
 """Whether other users of this machine can read or change what the server keeps."""
 from pathlib import Path
 
-from fate_ext_plugin.cli.findings import Findings
+from fate_ext_plugin.cli.check.findings import Findings
 from fate_ext_plugin.db.place import files_of
 from fate_ext_plugin.feature.storage import STRANGERS
 from fate_ext_plugin.settings.load import fate_base

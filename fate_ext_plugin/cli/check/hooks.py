@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, List, Optional, Tuple
 
 from fate_ext_plugin.apps.service_urls import services_of
-from fate_ext_plugin.cli.findings import Findings, Tests
-from fate_ext_plugin.cli.hooks import (
+from fate_ext_plugin.cli.check.findings import Findings, Tests
+from fate_ext_plugin.cli.hook_lines import (
     CLIENT,
     KIND_OF,
     KINDS,
