@@ -85,11 +85,11 @@ def document() -> Plain:
         spec.path(path, operations=operations)
     for operation in OPERATIONS:
         _add(spec, operation)
-    return _tidy(spec.to_dict())
+    return {**_tidy(spec.to_dict()), "x-generated-by": "make openapi"}
 
 
 def text() -> str:
-    return json.dumps(document(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(document(), separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _shape(plugin: MarshmallowPlugin) -> None:

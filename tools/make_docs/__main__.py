@@ -1,4 +1,4 @@
-"""Write the tables of settings and errors anew: ``python docs/generate [FOLDER]``; by default in docs/ itself.
+"""Write the tables of settings and errors anew: ``python tools/make_docs [FOLDER]``; by default in docs/ itself.
 
 A page keeps its own words; only what stands between :data:`BEGIN` and :data:`END` is made.
 """
@@ -11,7 +11,7 @@ import settings_tables
 BEGIN, END = "<!-- made by `make docs` -->\n", "<!-- end -->\n"
 TABLES = {"settings.md": settings_tables.tables, "errors.md": errors_tables.tables}
 
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
+folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2] / "docs"
 for name, tables in TABLES.items():
     page = folder / name
     before, begin, rest = page.read_text("utf-8").partition(BEGIN)
