@@ -31,7 +31,7 @@ lint: $(VENV)/.installed-lint   ## ruff and mypy
 	$(VENV)/bin/mypy
 
 openapi: $(VENV)/.installed-test   ## write the OpenAPI document anew, after a change of schemas or operations
-	$(VENV)/bin/python docs/make_openapi.py
+	$(VENV)/bin/python tools/make_openapi.py
 
 bench: $(VENV)/.installed-test   ## run every benchmark
 	@set -e; for bench in $(sort $(wildcard benchmarks/bench_*.py)); do \
@@ -39,7 +39,7 @@ bench: $(VENV)/.installed-test   ## run every benchmark
 	done
 
 docs: $(VENV)/.installed-test   ## write docs/settings.md and docs/errors.md anew
-	$(VENV)/bin/python docs/generate
+	$(VENV)/bin/python tools/make_docs
 
 clean:   ## remove .venv and everything generated
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis conf/demo/data

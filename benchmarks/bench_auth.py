@@ -33,14 +33,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from support import FOLDER, PACKAGE_FOLDER, show, verdict
 
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
-from fate_ext_plugin.authentication import Authentication, open_authentication
+from fate_ext_plugin.access.guard import AccessGuard
+from fate_ext_plugin.apps.service_urls import service_uris
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_headers, signed_text
+from fate_ext_plugin.auth.setup import Authentication, open_authentication
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence
 from fate_ext_plugin.host.standalone import open_database
-from fate_ext_plugin.registration import service_uris
-from fate_ext_plugin.settings import SECTION, read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.settings.model import SECTION
 
 ROUNDS = int(os.environ.get("FATE_EXT_BENCH_ROUNDS", "5"))
 KEY, SECRET = "bench-app-key", "a secret of 16 or more"
@@ -72,7 +73,7 @@ from fate_ext_plugin.apps import create_app
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
 from fate_ext_plugin.server import make_server
-from fate_ext_plugin.settings import read_settings_file
+from fate_ext_plugin.settings.model import read_settings_file
 settings = read_settings_file(Path(sys.argv[1]))
 plugin = Plugin(settings, Standalone(settings))
 app = create_app(plugin.manager())
@@ -258,8 +259,8 @@ def requests_a_second(port: int, requests: List[bytes]) -> float:
 
 def over_http(conf: Path, port: int, authentication: Authentication, kind: str, named: str) -> None:
     settings = read_settings_file(conf)
-    fence = Fence(Storage(settings.data_dir, 0).secret(), (), ())
-    uris = {**service_uris(fence, "127.0.0.1", port, set(ROWS.values())), "empty": "/empty", BARE: "/bare"}
+    guard = AccessGuard(Storage(settings.data_dir, 0).secret(), (), ())
+    uris = {**service_uris(guard, "127.0.0.1", port, set(ROWS.values())), "empty": "/empty", BARE: "/bare"}
     # Short turns and many: a machine's speed wanders by a fifth within seconds.
     count, turns = 250, 4 * ROUNDS
     # They go on from turn to turn, so that no turn repeats the one before.

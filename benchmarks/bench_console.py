@@ -2,7 +2,7 @@
 the same page of an empty site.
 
 On SQLite and, where FATE_EXT_TEST_MYSQL_URL names one, MariaDB or MySQL; over HTTP, signed in, one page at a time. Of a
-million decisions the audit trail keeps those that its bounded files hold, as in operation; how many is printed. A
+million decisions the audit log keeps those that its bounded files hold, as in operation; how many is printed. A
 search of all of them ends within some answers, none of which takes long.
 """
 import os
@@ -19,10 +19,10 @@ from typing import Any, Dict, Iterator, List, Tuple
 import requests
 from support import FOLDER, Server, show, verdict
 
-from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.audit_search import Filter, read, search
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.authentication import open_box, section_of
+from fate_ext_plugin.audit.log import AuditLog
+from fate_ext_plugin.audit.search import Filter, read, search
+from fate_ext_plugin.auth.client_store import Clients
+from fate_ext_plugin.auth.setup import open_box, section_of
 from fate_ext_plugin.db.base import Store, date_of
 from fate_ext_plugin.db.feature_job import FeatureJob
 from fate_ext_plugin.db.migration import MODELS, migrate
@@ -30,7 +30,7 @@ from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.item import component
-from fate_ext_plugin.settings import read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
 
 JOBS, DECISIONS, GRANTS = 100_000, 1_000_000, 100_000
 RUNS = 15
@@ -79,17 +79,17 @@ def fill_grants(store: Store) -> None:
 
 def fill_trails(folder: Path) -> None:
     """Three of four are of authentication; one of twenty was refused."""
-    for trail, share, check in ((AuditTrail(folder), 0.75, "site"), (AuditTrail(folder / "permission"), 0.25,
+    for audit_log, share, check in ((AuditLog(folder), 0.75, "site"), (AuditLog(folder / "permission"), 0.25,
                                                                      "permission")):
         for number in range(int(DECISIONS * share)):
-            trail.write(check, number % 20 > 0, f"party-{number % 1000}", "guest 10000: dataset experiment/breast",
+            audit_log.write(check, number % 20 > 0, f"party-{number % 1000}", "guest 10000: dataset experiment/breast",
                         "10.0.0.5", "ok")
-        trail.flush()
-        trail.tally.save(time.time())
+        audit_log.flush()
+        audit_log.counters.save(time.time())
 
 
 def measured(section: Dict[str, Any], full: bool) -> Tuple[Dict[str, float], int]:
-    """Milliseconds of each page by its path, and how many decisions the trail holds."""
+    """Milliseconds of each page by its path, and how many decisions the audit log holds."""
     server = Server(section)
     settings = read_settings_file(server.conf)
     settings.data_dir.mkdir(mode=0o700)
@@ -140,7 +140,7 @@ def milliseconds(browser: requests.Session, server: Server, path: str) -> float:
 
 
 def search_for_nobody() -> Tuple[int, float]:
-    """Answers until all decisions of a trail as large as it gets are searched, and the ms of the slowest."""
+    """Answers until all decisions of an audit log as large as it gets are searched, and the ms of the slowest."""
     with tempfile.TemporaryDirectory(dir=FOLDER) as name:
         fill_trails(Path(name))
         times: List[float] = []

@@ -1,6 +1,6 @@
 """Permission: a check of 5 components and 2 datasets, at 10 to 1,000,000 grants, beside FATE Flow's built-in check.
 
-In process, with an audit trail, on SQLite and, where FATE_EXT_TEST_MYSQL_URL names one, MySQL. Each grant is of one
+In process, with an audit log, on SQLite and, where FATE_EXT_TEST_MYSQL_URL names one, MySQL. Each grant is of one
 component or dataset for one of 1,000 parties (fewer where there are few grants), as the built-in's are. *known*: what a
 party asked for before is asked again; *new*: each request is one that was never made, so its rows are read. Where
 FATE_PROJECT_BASE names an installation, the built-in check beside them, its rules in SQLite instead of MySQL.
@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import yaml
 from support import FOLDER, MIB, show, verdict
 
-from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.audit.log import AuditLog
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS, migrate
 from fate_ext_plugin.host.standalone import open_database
@@ -29,8 +29,9 @@ from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import Grants
 from fate_ext_plugin.permission.item import component, dataset
-from fate_ext_plugin.permission.uses import Uses
-from fate_ext_plugin.settings import SECTION, read_settings_file
+from fate_ext_plugin.permission.usage import Uses
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.settings.model import SECTION
 
 COUNTS = [int(count) for count in os.environ.get("FATE_EXT_BENCH_GRANTS", "10 1000 100000 1000000").split()]
 BUILT_IN_COUNTS = [count for count in COUNTS if count <= 10_000]
@@ -116,7 +117,7 @@ def measured(store: Store, folder: Path, count: int) -> List[Any]:
     table.replace(waiting, [])
     filled = time.perf_counter() - started
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    permission = Permission(table, Uses(store), Calendar(), AuditTrail(folder / "audit"), "10000")
+    permission = Permission(table, Uses(store), Calendar(), AuditLog(folder / "audit"), "10000")
     jobs = max(1, count // ITEMS)
     permission.check(request_of(0))  # the revision is read
     chosen = random.Random(7).sample(range(jobs), min(jobs, REQUESTS))

@@ -14,7 +14,7 @@ from typing import Dict, Iterator, List, Sequence
 import duckdb
 from support import FOLDER, MIB, Run, Server, download, made_once, multipart, watching_children
 
-from fate_ext_plugin.feature.calling import calling
+from fate_ext_plugin.util.periodic import run_periodically
 
 THREADS = 2
 
@@ -139,7 +139,7 @@ def watching_disk(*places: Path) -> Iterator[List[float]]:
         most[0] = max(most[0], sum(map(_used, places)))
 
     try:
-        with calling(look, 0.2):
+        with run_periodically(look, 0.2):
             yield most
     finally:
         look()

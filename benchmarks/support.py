@@ -19,12 +19,12 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 import fate_ext_plugin
+from fate_ext_plugin.access.guard import AccessGuard
+from fate_ext_plugin.apps.service_urls import service_uris
 from fate_ext_plugin.cli.table import table
-from fate_ext_plugin.feature.calling import calling
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import service_uris
-from fate_ext_plugin.settings import SECTION
+from fate_ext_plugin.settings.model import SECTION
+from fate_ext_plugin.util.periodic import run_periodically
 
 FOLDER = Path(os.environ.get("FATE_EXT_BENCH_DIR") or Path(tempfile.gettempdir()) / "fate-ext-bench")
 PACKAGE_FOLDER = str(Path(fate_ext_plugin.__file__).resolve().parent.parent)
@@ -157,8 +157,8 @@ class Server:
             if self.process.poll() is not None:
                 sys.exit((self.folder / "log").read_text())
             time.sleep(0.05)
-        fence = Fence(Storage(self.folder / "data", 0).secret(), (), ())
-        self._uris = service_uris(fence, "127.0.0.1", self.port)
+        guard = AccessGuard(Storage(self.folder / "data", 0).secret(), (), ())
+        self._uris = service_uris(guard, "127.0.0.1", self.port)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -233,7 +233,7 @@ def watching_children(pid: int) -> Iterator[Run]:
             except (OSError, ValueError):
                 continue  # it ended meanwhile
 
-    with calling(look, 0.1):
+    with run_periodically(look, 0.1):
         yield run
 
 

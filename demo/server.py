@@ -10,10 +10,10 @@ from typing import Dict
 
 import yaml
 
+from fate_ext_plugin.access.guard import AccessGuard
+from fate_ext_plugin.apps.service_urls import service_uris
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import service_uris
-from fate_ext_plugin.settings import read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
 
 DEMO_CONF = Path(__file__).resolve().parent.parent / "conf" / "demo"
 START_SECONDS = 60
@@ -81,8 +81,8 @@ class Server:
     def urls(self) -> Dict[str, str]:
         """What `fate-ext register` writes into FATE Flow's registry: each service's url, with the token it asks for."""
         listen = self._settings.listen
-        fence = Fence(Storage(self._settings.data_dir, 0).secret(), (), ())
-        uris = service_uris(fence, listen.host, listen.port)
+        guard = AccessGuard(Storage(self._settings.data_dir, 0).secret(), (), ())
+        uris = service_uris(guard, listen.host, listen.port)
         return {service: f"http://{self.address}{uri}" for service, uri in uris.items()}
 
     def stop(self) -> None:

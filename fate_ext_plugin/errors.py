@@ -103,7 +103,7 @@ AUTHENTICATION_ERROR, SERVER_ERROR = 109, 500
 class Unauthenticated(ExtError):
     """A client or a site is not who it says, or may not do this.
 
-    ``reason``, a few words, is for the audit trail.
+    ``reason``, a few words, is for the audit log.
 
     Cure: `fate-ext audit --refused` gives the reason; see authentication.md
     Seen: client and site authentication, with FATE Flow's code 109
@@ -203,9 +203,9 @@ class GrantTaken(InvalidGrant):
 
 
 class Forbidden(ExtError):
-    """The fence refused the caller; the reason stands in the log, not in the answer.
+    """Access control refused the caller; the reason stands in the log, not in the answer.
 
-    Cause: The fence refused the caller: its address or its token
+    Cause: Access control refused the caller: its address or its token
     Cure: the server's log says why; see `allowed_networks`, and whether the registered url is the current one
     Seen: every service
     """
@@ -214,7 +214,7 @@ class Forbidden(ExtError):
 
 
 class RoleMissing(ExtError):
-    """A client is who it says, but its role does not allow this; ``reason``, a few words, is for the audit trail.
+    """A client is who it says, but its role does not allow this; ``reason``, a few words, is for the audit log.
 
     Cure: use a client with the role `admin`, or `viewer` where nothing is changed (`fate-ext client add --role`)
     Seen: administration, the console

@@ -47,18 +47,18 @@ def mount() -> None:
 
 
 def _mount(app: Any, fate_flow: Any) -> Any:
+    from fate_ext_plugin.access.guard import RedactTokens
     from fate_ext_plugin.apps import PREFIX
-    from fate_ext_plugin.fence import RedactTokens
+    from fate_ext_plugin.apps.service_urls import service_uris, services_of
     from fate_ext_plugin.host import fate_flow_hooks
     from fate_ext_plugin.plugin import Plugin
-    from fate_ext_plugin.registration import service_uris, services_of
 
     settings = fate_flow.read_settings()
     host = fate_flow.FateFlowV1()
     mounted = Plugin(
         settings, host, fate_flow_hooks.authentication, fate_flow_hooks.permission, fate_flow_hooks.in_use)
     try:
-        uris = service_uris(mounted.fence, host.address[0], host.address[1], services_of(settings))
+        uris = service_uris(mounted.guard, host.address[0], host.address[1], services_of(settings))
         manager = mounted.manager()
         logging.getLogger("werkzeug").addFilter(RedactTokens())
         host.register(settings.server_name, *host.address, uris)

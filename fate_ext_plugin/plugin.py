@@ -7,33 +7,34 @@ from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 from flask import Blueprint
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.admin.desk import Desk
-from fate_ext_plugin.apps import Door
+from fate_ext_plugin.access.guard import AccessGuard
+from fate_ext_plugin.admin.context import AdminContext
+from fate_ext_plugin.apps import ServiceBlueprint
 from fate_ext_plugin.apps.admin_app import add_admin_services
 from fate_ext_plugin.apps.authentication_app import add_authentication_services
 from fate_ext_plugin.apps.console_app import add_console
 from fate_ext_plugin.apps.feature_app import add_feature_services
 from fate_ext_plugin.apps.monitoring_app import add_metrics, add_openapi, add_probes
 from fate_ext_plugin.apps.permission_app import add_permission_service
-from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.authentication import Authentication, open_authentication
+from fate_ext_plugin.audit.log import AuditLog
+from fate_ext_plugin.auth.setup import Authentication, open_authentication
 from fate_ext_plugin.db.migration import migrate
-from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.job import Jobs
+from fate_ext_plugin.feature.preview import Sampler
 from fate_ext_plugin.feature.runner import Runner
-from fate_ext_plugin.feature.sample import Sampler
 from fate_ext_plugin.feature.server_database import record_database
 from fate_ext_plugin.feature.servers import Server, Servers
 from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.feature.tokens import shared_secret
-from fate_ext_plugin.fence import LOOPBACK, Fence
+from fate_ext_plugin.feature.waiters import JobWaiters
 from fate_ext_plugin.host import Host
+from fate_ext_plugin.monitoring.readiness import Readiness
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
-from fate_ext_plugin.permission.opened import open_permission
-from fate_ext_plugin.readiness import Readiness
-from fate_ext_plugin.settings import Settings, fingerprints
+from fate_ext_plugin.permission.setup import open_permission
+from fate_ext_plugin.settings.model import Settings, fingerprints
+from fate_ext_plugin.util.network import LOOPBACK
 
 logger = logging.getLogger(__name__)
 
@@ -56,23 +57,23 @@ class Plugin:
             migrate(host.store)
             self.storage.close_to_others()
             record_database(host.store, settings.data_dir)
-            self.fence = self._make_fence()
+            self.guard = self._make_fence()
             self.authentication = (authentication or self._open_authentication)() if settings.authentication else None
             self.permission = (permission or self._open_permission)() if settings.permission else None
             self.jobs = Jobs(host.store)
-            self._board = Board(settings.max_held_queries)
+            self._waiters = JobWaiters(settings.max_held_queries)
             self._metrics = _new_metrics() if settings.metrics else None
             self._owner = owner = self.storage.instance_id()
             self.servers = Servers(host.store, self._own_server(), settings.server_timeout_seconds)
             self.runner = Runner(
-                self.jobs, self.storage, settings.views, self._board, owner, self.servers,
+                self.jobs, self.storage, settings.views, self._waiters, owner, self.servers,
                 concurrent=settings.concurrent_jobs, threads=settings.job_threads,
                 memory_bytes=settings.job_memory_mb * 2**20, timeout=settings.job_timeout_seconds,
                 retention=settings.result_retention_seconds, history=settings.job_history_days * 86400.0,
                 on_end=self._metrics and self._metrics.job_ended)
             self.service = FeatureService(
-                settings, self.jobs, self.storage, self.runner, self._board, owner, self.servers, host.fate_job_running,
-                self._metrics and self._metrics.upload)
+                settings, self.jobs, self.storage, self.runner, self._waiters, owner, self.servers,
+                host.fate_job_running, self._metrics and self._metrics.upload)
             self.readiness = Readiness(self._checks(hooks))
         except BaseException:
             self._lock.close()
@@ -80,28 +81,29 @@ class Plugin:
 
     def manager(self) -> Blueprint:
         """The blueprint with all services."""
-        door = Door(self.fence, self._metrics and self._metrics.request)
-        add_probes(door, self.readiness)
-        add_openapi(door)
+        blueprint = ServiceBlueprint(self.guard, self._metrics and self._metrics.request)
+        add_probes(blueprint, self.readiness)
+        add_openapi(blueprint)
         if self._metrics:
             self._look_with(self._metrics)
-            add_metrics(door, self._metrics.text)
+            add_metrics(blueprint, self._metrics.text)
         if self.settings.views:
             add_feature_services(
-                door, self.service, self.settings.long_poll_seconds, self.settings.gzip, self.host.frame)
+                blueprint, self.service, self.settings.long_poll_seconds, self.settings.gzip, self.host.frame)
         if self.settings.authentication and self.authentication:
-            add_authentication_services(door, self.authentication, self.settings.authentication.signature_over_http)
+            add_authentication_services(
+                blueprint, self.authentication, self.settings.authentication.signature_over_http)
         if self.permission:
-            add_permission_service(door, self.permission)
+            add_permission_service(blueprint, self.permission)
         if self.authentication:
-            desk = self._desk(self.authentication)
-            add_admin_services(door, desk)
-            add_console(door, desk, self.fence.key_for("console"))
-        return door.manager
+            context = self._context(self.authentication)
+            add_admin_services(blueprint, context)
+            add_console(blueprint, context, self.guard.key_for("console"))
+        return blueprint.manager
 
-    def _desk(self, authentication: Authentication) -> Desk:
+    def _context(self, authentication: Authentication) -> AdminContext:
         zone = self.settings.permission.time_zone if self.settings.permission else None
-        return Desk(
+        return AdminContext(
             self.settings, self.host.party_id(), self.jobs, self.storage, self.runner.cancel,
             Sampler(self.settings, self.storage), authentication, self.permission, self.readiness, Calendar(zone))
 
@@ -117,9 +119,9 @@ class Plugin:
         return checks
 
     def _look_with(self, metrics: Any) -> None:
-        from fate_ext_plugin.metrics import Queue, Sources
+        from fate_ext_plugin.apps.metrics import Queue, Sources
 
-        trails: Dict[Tuple[str, ...], AuditTrail] = {}
+        trails: Dict[Tuple[str, ...], AuditLog] = {}
         if self.authentication:
             trails["client", "site", "signature"] = self.authentication.audit
         if self.permission and self.permission.audit:
@@ -127,7 +129,7 @@ class Plugin:
         metrics.look_at(Sources(
             self.readiness,
             queue=lambda: Queue(self.jobs.count_by_status(self._owner), self.jobs.longest_wait(self._owner)),
-            held=lambda: self._board.held, disk=self.storage.disk_usage, servers=self.servers,
+            held=lambda: self._waiters.held, disk=self.storage.disk_usage, servers=self.servers,
             min_free_bytes=self.settings.min_free_bytes, trails=trails))
 
     def _open_authentication(self) -> Authentication:
@@ -153,10 +155,10 @@ class Plugin:
         self.runner.stop()
         self._lock.close()
 
-    def _make_fence(self) -> Fence:
+    def _make_fence(self) -> AccessGuard:
         own = [ipaddress.ip_network(address) for address in self.host.own_addresses()]
         allowed = (*LOOPBACK, *own, *self.settings.allowed_networks)
-        return Fence(shared_secret(self.host.store, self.storage), allowed, self.settings.trusted_proxies)
+        return AccessGuard(shared_secret(self.host.store, self.storage), allowed, self.settings.trusted_proxies)
 
     def _own_server(self) -> Server:
         host, port = self.host.own_address
@@ -165,7 +167,7 @@ class Plugin:
 
 
 def _new_metrics() -> Any:
-    """A :class:`fate_ext_plugin.metrics.Metrics`. Imported only here: prometheus_client is an extra."""
-    from fate_ext_plugin.metrics import Metrics
+    """A :class:`fate_ext_plugin.apps.metrics.Metrics`. Imported only here: prometheus_client is an extra."""
+    from fate_ext_plugin.apps.metrics import Metrics
 
     return Metrics()

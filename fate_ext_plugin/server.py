@@ -3,16 +3,16 @@ import logging
 import threading
 from typing import Any, List
 
+from fate_ext_plugin.access.guard import RedactTokens
 from fate_ext_plugin.apps import TIMEOUT_SECONDS, create_app
 from fate_ext_plugin.db.place import files_of
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.fence import RedactTokens
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
-from fate_ext_plugin.private_file import take_from_others
 from fate_ext_plugin.serving import connections
-from fate_ext_plugin.settings import Settings
-from fate_ext_plugin.stop_signals import StopSignals
+from fate_ext_plugin.serving.stop_signals import StopSignals
+from fate_ext_plugin.settings.model import Settings
+from fate_ext_plugin.util.secret_file import take_from_others
 
 logger = logging.getLogger(__name__)
 # Threads beside those that held queries occupy.

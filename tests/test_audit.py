@@ -1,4 +1,4 @@
-"""The audit trail: every decision, one line of JSON each, in files that do not grow beyond their bound."""
+"""The audit log: every decision, one line of JSON each, in files that do not grow beyond their bound."""
 import json
 import os
 import subprocess
@@ -10,18 +10,18 @@ from typing import Any, Callable, Dict, Iterable, List
 
 import pytest
 
-from fate_ext_plugin import audit_search
-from fate_ext_plugin.audit import FILES, GATHER_SECONDS, AuditTrail
-from fate_ext_plugin.audit_search import BLOCK_BYTES, MAX_TIME_BYTES, SEARCH_SECONDS, Filter, read, search
+import fate_ext_plugin.audit.search as audit_search
+from fate_ext_plugin.audit.log import FILES, GATHER_SECONDS, AuditLog
+from fate_ext_plugin.audit.search import BLOCK_BYTES, MAX_TIME_BYTES, SEARCH_SECONDS, Filter, read, search
 from fate_ext_plugin.errors import InvalidRequestBody
 from tests.support.clock import Clock
 from tests.support.site import wait_until
 
 
 def test_a_decision_says_who_what_from_where_and_why(tmp_path: Path) -> None:
-    trail = AuditTrail(tmp_path, Clock())
-    trail.write("client", False, "app-key", "POST /v1/job/submit", "10.0.0.5", "forbidden path", known=True)
-    trail.flush()
+    audit_log = AuditLog(tmp_path, Clock())
+    audit_log.write("client", False, "app-key", "POST /v1/job/submit", "10.0.0.5", "forbidden path", known=True)
+    audit_log.flush()
     assert list(read(tmp_path)) == [{
         "time": 1_800_000_000.0, "check": "client", "allowed": False, "who": "app-key", "what": "POST /v1/job/submit",
         "from": "10.0.0.5", "reason": "forbidden path"}]
@@ -29,19 +29,19 @@ def test_a_decision_says_who_what_from_where_and_why(tmp_path: Path) -> None:
 
 
 def test_what_a_stranger_says_can_not_forge_a_line_or_fill_the_disk(tmp_path: Path) -> None:
-    trail = AuditTrail(tmp_path)
-    trail.write("client", False, 'x\n{"allowed": true}\x1b[2J', "身" * 10_000, None, "unknown app key")
-    trail.flush()
+    audit_log = AuditLog(tmp_path)
+    audit_log.write("client", False, 'x\n{"allowed": true}\x1b[2J', "身" * 10_000, None, "unknown app key")
+    audit_log.flush()
     lines = (tmp_path / "strangers.jsonl").read_bytes().splitlines()
     assert len(lines) == 1 and lines[0].isascii() and len(lines[0]) < 2000
     assert json.loads(lines[0])["allowed"] is False
 
 
 def test_it_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
-    trail = AuditTrail(tmp_path, file_bytes=1000)
+    audit_log = AuditLog(tmp_path, file_bytes=1000)
     for number in range(500):
-        trail.write("site", True, number, None, None, "ok")
-        trail.flush()
+        audit_log.write("site", True, number, None, None, "ok")
+        audit_log.flush()
     files = list(tmp_path.glob("*.jsonl*"))
     assert len(files) <= FILES
     assert sum(path.stat().st_size for path in files) < FILES * 1200
@@ -53,7 +53,7 @@ def test_it_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
 def test_what_fails_once_ends_neither_the_trail_nor_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trail = AuditTrail(tmp_path)
+    audit_log = AuditLog(tmp_path)
     starts = iter([RuntimeError("can't start new thread")])
     start = threading.Thread.start
 
@@ -63,75 +63,75 @@ def test_what_fails_once_ends_neither_the_trail_nor_the_server(
         start(thread)
     monkeypatch.setattr(threading.Thread, "start", fail_once)
     with pytest.raises(RuntimeError):
-        trail.write("site", True, "1", None, None, "ok")
-    add, failed = trail.tally.add, threading.Event()
+        audit_log.write("site", True, "1", None, None, "ok")
+    add, failed = audit_log.counters.add, threading.Event()
 
     def fail_first(*args: Any) -> None:
         if not failed.is_set():
             failed.set()
             raise MemoryError
         add(*args)
-    monkeypatch.setattr(trail.tally, "add", fail_first)
-    trail.write("site", True, "2", None, None, "ok")
+    monkeypatch.setattr(audit_log.counters, "add", fail_first)
+    audit_log.write("site", True, "2", None, None, "ok")
     assert failed.wait(60)
-    trail.write("site", True, "3", None, None, "ok")
+    audit_log.write("site", True, "3", None, None, "ok")
     wait_until(lambda: "3" in [entry["who"] for entry in read(tmp_path)])
 
 
 def test_threads_do_not_mix_their_lines_and_a_restart_goes_on(tmp_path: Path) -> None:
     for _ in range(2):
-        trail = AuditTrail(tmp_path)
+        audit_log = AuditLog(tmp_path)
 
-        def write(trail: AuditTrail = trail) -> None:
+        def write(audit_log: AuditLog = audit_log) -> None:
             for _ in range(200):
-                trail.write("site", True, "a" * 50, None, None, "ok")
+                audit_log.write("site", True, "a" * 50, None, None, "ok")
         threads = [threading.Thread(target=write) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        trail.flush()
+        audit_log.flush()
     assert len(list(read(tmp_path))) == 1600
 
 
 def test_a_half_line_of_a_killed_server_is_skipped(tmp_path: Path) -> None:
-    trail = AuditTrail(tmp_path)
-    trail.write("site", True, "1", None, None, "ok")
-    trail.flush()
+    audit_log = AuditLog(tmp_path)
+    audit_log.write("site", True, "1", None, None, "ok")
+    audit_log.flush()
     with open(tmp_path / "allowed.jsonl", "a") as file:
         file.write('{"time": 1, "che')
     assert len(list(read(tmp_path))) == 1
-    later = AuditTrail(tmp_path)
+    later = AuditLog(tmp_path)
     later.write("site", True, "2", None, None, "ok")
     later.flush()
     assert [entry["who"] for entry in read(tmp_path)] == ["2", "1"]
 
 
 def test_no_number_of_strangers_pushes_out_a_decision_on_somebody_known(tmp_path: Path) -> None:
-    trail = AuditTrail(tmp_path, file_bytes=1000)
-    trail.write("site", True, "let in", None, None, "ok")
-    trail.write("client", False, "known and refused", None, None, "forbidden path", known=True)
+    audit_log = AuditLog(tmp_path, file_bytes=1000)
+    audit_log.write("site", True, "let in", None, None, "ok")
+    audit_log.write("client", False, "known and refused", None, None, "forbidden path", known=True)
     for number in range(500):
-        trail.write("client", False, number, None, None, "not signed")
-        trail.flush()
+        audit_log.write("client", False, number, None, None, "not signed")
+        audit_log.flush()
     assert [entry["who"] for entry in read(tmp_path)][-2:] == ["known and refused", "let in"]
     assert len(list(tmp_path.glob("*.jsonl*"))) <= FILES + 2
 
 
 def test_a_trail_that_can_not_be_written_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    trail = AuditTrail(tmp_path / "file")
-    trail.write("site", True, "1", None, None, "ok")
-    trail.flush()
+    audit_log = AuditLog(tmp_path / "file")
+    audit_log.write("site", True, "1", None, None, "ok")
+    audit_log.flush()
 
 
 def test_it_is_written_by_itself_and_at_the_end_of_the_process(tmp_path: Path) -> None:
     assert GATHER_SECONDS <= 0.01
-    trail = AuditTrail(tmp_path)
-    trail.write("site", True, "1", None, None, "ok")
+    audit_log = AuditLog(tmp_path)
+    audit_log.write("site", True, "1", None, None, "ok")
     wait_until(lambda: list(read(tmp_path)), what="the line")
-    code = ("import sys, pathlib; from fate_ext_plugin.audit import AuditTrail; "
-            "AuditTrail(pathlib.Path(sys.argv[1])).write('site', True, '2', None, None, 'ok')")
+    code = ("import sys, pathlib; from fate_ext_plugin.audit.log import AuditLog; "
+            "AuditLog(pathlib.Path(sys.argv[1])).write('site', True, '2', None, None, 'ok')")
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     assert [entry["who"] for entry in read(tmp_path)] == ["2", "1"]
 
@@ -139,31 +139,32 @@ def test_it_is_written_by_itself_and_at_the_end_of_the_process(tmp_path: Path) -
 def test_a_disk_slower_than_the_requests_holds_them_up_and_not_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fate_ext_plugin.audit.MAX_WAITING", 10)
-    monkeypatch.setattr("fate_ext_plugin.audit.GATHER_SECONDS", 60)
-    trail = AuditTrail(tmp_path)
+    monkeypatch.setattr("fate_ext_plugin.audit.log.MAX_WAITING", 10)
+    monkeypatch.setattr("fate_ext_plugin.audit.log.GATHER_SECONDS", 60)
+    audit_log = AuditLog(tmp_path)
     for number in range(35):
-        trail.write("site", True, number, None, None, "ok")
+        audit_log.write("site", True, number, None, None, "ok")
     assert len(list(read(tmp_path))) >= 22
 
 
 class TestSearch:
     """The newest first, page by page; what is written or rotated between two pages neither doubles nor hides any."""
 
-    def trail(self, folder: Path, count: int, clock: Clock, file_bytes: int = 20_000) -> AuditTrail:
+    def audit_log(self, folder: Path, count: int, clock: Clock, file_bytes: int = 20_000) -> AuditLog:
         """Decisions 0, 1, ... of which five at a time are of the same moment. Each third is refused: to a stranger, or,
         if it is a site's, to somebody known."""
-        trail = AuditTrail(folder, clock, file_bytes=file_bytes)
-        self.write(trail, clock, range(count))
-        return trail
+        audit_log = AuditLog(folder, clock, file_bytes=file_bytes)
+        self.write(audit_log, clock, range(count))
+        return audit_log
 
     @staticmethod
-    def write(trail: AuditTrail, clock: Clock, numbers: Iterable[int]) -> None:
+    def write(audit_log: AuditLog, clock: Clock, numbers: Iterable[int]) -> None:
         for number in numbers:
             check = ("client", "site")[number % 2]
-            trail.write(check, number % 3 > 0, f"w{number % 7}", f"GET /{number}", None, "ok", known=check == "site")
+            audit_log.write(
+                check, number % 3 > 0, f"w{number % 7}", f"GET /{number}", None, "ok", known=check == "site")
             clock.now = round(clock.now + 0.001 * (number % 5 == 0), 3)
-        trail.flush()
+        audit_log.flush()
 
     @staticmethod
     def pages(
@@ -184,7 +185,7 @@ class TestSearch:
 
     @pytest.mark.parametrize("size", [1, 7, 50, 1000])
     def test_pages_hold_each_once_also_where_many_are_of_one_moment(self, tmp_path: Path, size: int) -> None:
-        self.trail(tmp_path, 300, Clock())
+        self.audit_log(tmp_path, 300, Clock())
         found = self.pages([tmp_path], size)
         assert sorted(found) == list(range(300))
         assert found == [int(entry["what"][5:]) for entry in read(tmp_path)]
@@ -198,27 +199,27 @@ class TestSearch:
         ({"since": 1_800_000_000_000 + 20}, lambda n: n > 95), ({"until": 1_800_000_000_000 + 20}, lambda n: n <= 95),
     ])
     def test_each_filter(self, tmp_path: Path, terms: Dict[str, Any], fits: Callable[[int], bool]) -> None:
-        self.trail(tmp_path, 300, Clock())
+        self.audit_log(tmp_path, 300, Clock())
         assert sorted(self.pages([tmp_path], 10, **terms)) == [number for number in range(300) if fits(number)]
 
     def test_what_is_written_and_rotated_between_two_pages_changes_none(self, tmp_path: Path) -> None:
         clock = Clock()
-        trail = self.trail(tmp_path, 300, clock)
+        audit_log = self.audit_log(tmp_path, 300, clock)
         more = iter(range(1000, 10_000))
-        found = self.pages([tmp_path], 30, lambda: self.write(trail, clock, islice(more, 20)))
+        found = self.pages([tmp_path], 30, lambda: self.write(audit_log, clock, islice(more, 20)))
         assert sorted(found) == list(range(300))
         assert (tmp_path / "allowed.jsonl.1").exists()
 
     def test_what_was_pushed_out_between_two_pages_is_gone(self, tmp_path: Path) -> None:
         clock = Clock()
-        trail = self.trail(tmp_path, 300, clock, file_bytes=2_000)
+        audit_log = self.audit_log(tmp_path, 300, clock, file_bytes=2_000)
         more = iter(range(1000, 10_000))
-        found = self.pages([tmp_path], 5, lambda: self.write(trail, clock, islice(more, 200)))
+        found = self.pages([tmp_path], 5, lambda: self.write(audit_log, clock, islice(more, 200)))
         assert 5 <= len(found) < 100 and max(found) == 299
 
     def test_trails_in_several_folders_are_one(self, tmp_path: Path) -> None:
         clock = Clock()
-        one, other = AuditTrail(tmp_path / "one", clock), AuditTrail(tmp_path / "other", clock)
+        one, other = AuditLog(tmp_path / "one", clock), AuditLog(tmp_path / "other", clock)
         for number in range(100):
             self.write((one, other)[number % 2], clock, [number])
             clock.now += 1
@@ -239,7 +240,7 @@ class TestSearch:
 
     def test_a_search_that_has_no_time_left_says_where_to_go_on(self, tmp_path: Path) -> None:
         assert SEARCH_SECONDS <= 0.1, "nobody waits longer"
-        self.trail(tmp_path, 300, Clock())
+        self.audit_log(tmp_path, 300, Clock())
         assert sorted(self.pages([tmp_path], 1000, seconds=0)) == list(range(300))
         assert search([tmp_path], Filter(), 1000, seconds=0).cursor
 
@@ -250,7 +251,7 @@ END = 1_800_000_000_000 + 10 * COUNT
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trail in files of :data:`BLOCKS` blocks: one decision each 10 ms, by one of 5,000 in turn."""
+    """An audit log in files of :data:`BLOCKS` blocks: one decision each 10 ms, by one of 5,000 in turn."""
     folder = tmp_path_factory.mktemp("many")
     lines = [f'{{"time": {1_800_000_000 + number / 100}, "check": "{("client", "site")[number % 2]}", '
              f'"allowed": true, "who": "w{number % 5000}", "what": "GET /v1/job/list/of/everything", '
@@ -274,7 +275,7 @@ class TestSearchOfManyDecisions:
         def noted(descriptor: int, size: int, offset: int) -> bytes:
             sizes.append(size)
             return pread(descriptor, size, offset)
-        monkeypatch.setattr("fate_ext_plugin.audit_search.os.pread", noted)
+        monkeypatch.setattr("fate_ext_plugin.audit.search.os.pread", noted)
         return sizes
 
     @pytest.fixture

@@ -8,19 +8,20 @@ from typing import Any, Dict, Iterator, List
 import pytest
 from marshmallow import Schema
 
+from fate_ext_plugin.db.url_schema import DatabaseSchema
 from fate_ext_plugin.feature.source.file import FileSchema
 from fate_ext_plugin.feature.source.spark import SparkSchema
 from fate_ext_plugin.feature.source.sql import SqlSchema
-from fate_ext_plugin.schema.settings import (
+from fate_ext_plugin.settings.load import read_settings_file, read_yaml
+from fate_ext_plugin.settings.model import Settings
+from fate_ext_plugin.settings.schema import (
     AuthenticationSchema,
-    DatabaseSchema,
     ListenSchema,
     ParameterSchema,
     PermissionSchema,
     SettingsSchema,
     ViewSchema,
 )
-from fate_ext_plugin.settings import Settings, read_settings_file, read_yaml
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 TEXT = (CONF / "service_conf.yaml").read_text("utf-8")

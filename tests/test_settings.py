@@ -6,7 +6,8 @@ from typing import Any, Dict
 import pytest
 
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.settings import Settings, parse_settings, read_settings_file
+from fate_ext_plugin.settings.load import parse_settings, read_settings_file
+from fate_ext_plugin.settings.model import Settings
 
 
 def section(**changes: Any) -> Dict[str, Any]:

@@ -7,19 +7,19 @@ from typing import Any, List, Optional
 import pytest
 
 from fate_ext_plugin.errors import NoAnswerYet
-from fate_ext_plugin.watch import Watch
+from fate_ext_plugin.monitoring.probe import CachedProbe
 from tests.support.clock import Clock
 
 
 def test_a_flood_of_questions_is_one_look() -> None:
     looks = []
-    watch = Watch(lambda: looks.append(1) or len(looks), keep=3600, patience=60)
+    watch = CachedProbe(lambda: looks.append(1) or len(looks), keep=3600, patience=60)
     assert {watch.get() for _ in range(1000)} == {1}
 
 
 def test_it_looks_again_after_a_while() -> None:
     looks = []
-    watch = Watch(lambda: looks.append(1) or len(looks), keep=0, patience=60)
+    watch = CachedProbe(lambda: looks.append(1) or len(looks), keep=0, patience=60)
     assert [watch.get(), watch.get()] == [1, 2]
 
 
@@ -28,7 +28,7 @@ def test_what_a_look_raises_is_raised_to_all() -> None:
         looks.append(1)
         raise OSError("no disk")
     looks: List[int] = []
-    watch = Watch(look, keep=3600, patience=60)
+    watch = CachedProbe(look, keep=3600, patience=60)
     for _ in range(3):
         with pytest.raises(OSError, match="no disk"):
             watch.get()
@@ -50,8 +50,8 @@ def test_a_look_that_hangs_is_waited_for_once_and_never_doubled(monkeypatch: pyt
         looks.append(1)
         go.wait()
         return "back"
-    monkeypatch.setattr("fate_ext_plugin.watch.time", SimpleNamespace(monotonic=clock))
-    watch = Watch(look, keep=60, patience=0.5)
+    monkeypatch.setattr("fate_ext_plugin.monitoring.probe.time", SimpleNamespace(monotonic=clock))
+    watch = CachedProbe(look, keep=60, patience=0.5)
     with monkeypatch.context() as patch:
         patch.setattr(Future, "result", noted)
         for _ in range(1000):

@@ -1,42 +1,42 @@
 """Clients: list, show, add, enable or disable, rotate, remove."""
 from typing import Any, Dict
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, Operation, look
 from fate_ext_plugin.errors import KeyTaken
 from fate_ext_plugin.schema import admin as schemas
-from fate_ext_plugin.schema.shown import client_dict
+from fate_ext_plugin.schema.serializers import client_dict
 
 
-def list_clients(desk: Desk, call: Call) -> Dict[str, Any]:
-    return {"clients": [client_dict(row) for row in desk.clients.rows()]}
+def list_clients(context: AdminContext, call: Call) -> Dict[str, Any]:
+    return {"clients": [client_dict(row) for row in context.clients.rows()]}
 
 
-def show_client(desk: Desk, call: Call) -> Dict[str, Any]:
-    return client_dict(desk.clients.row(call.path["app_key"]))
+def show_client(context: AdminContext, call: Call) -> Dict[str, Any]:
+    return client_dict(context.clients.row(call.path["app_key"]))
 
 
-def add_client(desk: Desk, call: Call) -> Dict[str, Any]:
-    made = desk.clients.add(**call.said)
+def add_client(context: AdminContext, call: Call) -> Dict[str, Any]:
+    made = context.clients.add(**call.said)
     return {"app_key": call.said["app_key"], "secret": None if call.said["secret"] else made}
 
 
-def change_client(desk: Desk, call: Call) -> Dict[str, Any]:
+def change_client(context: AdminContext, call: Call) -> Dict[str, Any]:
     if not call.said["enabled"]:
         _not_oneself(call)
-    desk.clients.enable(call.path["app_key"], call.said["enabled"])
-    return show_client(desk, call)
+    context.clients.enable(call.path["app_key"], call.said["enabled"])
+    return show_client(context, call)
 
 
-def rotate_client(desk: Desk, call: Call) -> Dict[str, Any]:
+def rotate_client(context: AdminContext, call: Call) -> Dict[str, Any]:
     app_key = call.path["app_key"]
-    return {"app_key": app_key, "secret": desk.clients.rotate(app_key, call.said["keep_old_hours"] * 3600)}
+    return {"app_key": app_key, "secret": context.clients.rotate(app_key, call.said["keep_old_hours"] * 3600)}
 
 
-def remove_client(desk: Desk, call: Call) -> Dict[str, Any]:
+def remove_client(context: AdminContext, call: Call) -> Dict[str, Any]:
     _not_oneself(call)
-    found = show_client(desk, call)
-    desk.clients.remove(call.path["app_key"])
+    found = show_client(context, call)
+    context.clients.remove(call.path["app_key"])
     return found
 
 

@@ -2,7 +2,7 @@
 from dataclasses import replace
 from typing import Any, Dict
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, Operation, look
 from fate_ext_plugin.errors import InvalidGrant
 from fate_ext_plugin.permission.grants import grant_of
@@ -12,50 +12,50 @@ from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.permission import GrantSchema, decision_dict, grant_row_dict
 
 
-def list_grants(desk: Desk, call: Call) -> Dict[str, Any]:
+def list_grants(context: AdminContext, call: Call) -> Dict[str, Any]:
     said = call.said
     size = said["page_size"]
-    rows = desk.grants.rows(said["party"], size, (said["page"] - 1) * size)
-    return {"grants": [grant_row_dict(row, desk.calendar) for row in rows], "count": desk.grants.count(said["party"]),
-            "page": said["page"], "page_size": size}
+    rows = context.grants.rows(said["party"], size, (said["page"] - 1) * size)
+    return {"grants": [grant_row_dict(row, context.calendar) for row in rows],
+            "count": context.grants.count(said["party"]), "page": said["page"], "page_size": size}
 
 
-def show_grant(desk: Desk, call: Call) -> Dict[str, Any]:
+def show_grant(context: AdminContext, call: Call) -> Dict[str, Any]:
     name = call.path["name"]
-    row = desk.grants.row(name)
+    row = context.grants.row(name)
     counted = grant_of(row).limited
-    uses, uses_today = desk.permission.used(name) if counted else (None, None)
-    return {**grant_row_dict(row, desk.calendar), "uses": uses, "uses_today": uses_today}
+    uses, uses_today = context.permission.used(name) if counted else (None, None)
+    return {**grant_row_dict(row, context.calendar), "uses": uses, "uses_today": uses_today}
 
 
-def add_grant(desk: Desk, call: Call) -> Dict[str, Any]:
+def add_grant(context: AdminContext, call: Call) -> Dict[str, Any]:
     grant = call.said
-    desk.grants.add(grant, call.who)
-    return grant_row_dict(desk.grants.row(grant.name), desk.calendar)
+    context.grants.add(grant, call.who)
+    return grant_row_dict(context.grants.row(grant.name), context.calendar)
 
 
-def change_grant(desk: Desk, call: Call) -> Dict[str, Any]:
+def change_grant(context: AdminContext, call: Call) -> Dict[str, Any]:
     grant = replace(call.said, name=call.path["name"])
-    desk.grants.change(grant, call.who)
-    return grant_row_dict(desk.grants.row(grant.name), desk.calendar)
+    context.grants.change(grant, call.who)
+    return grant_row_dict(context.grants.row(grant.name), context.calendar)
 
 
-def remove_grant(desk: Desk, call: Call) -> Dict[str, Any]:
+def remove_grant(context: AdminContext, call: Call) -> Dict[str, Any]:
     name = call.path["name"]
-    found = grant_row_dict(desk.grants.row(name), desk.calendar)
-    desk.grants.remove(name)
+    found = grant_row_dict(context.grants.row(name), context.calendar)
+    context.grants.remove(name)
     return found
 
 
-def explain(desk: Desk, call: Call) -> Dict[str, Any]:
+def explain(context: AdminContext, call: Call) -> Dict[str, Any]:
     said = call.said
     items = (*map(component, said["components"]), *said["datasets"])
     if not items:
         raise InvalidGrant("Name a component, a dataset, or several.")
     request = PermissionRequest(
-        said["party"], said["role"], desk.party_id, items, said["initiator"] or said["party"],
+        said["party"], said["role"], context.party_id, items, said["initiator"] or said["party"],
         frozenset(said["others"]))
-    return decision_dict(desk.permission.explain(request, said["at"]))
+    return decision_dict(context.permission.explain(request, said["at"]))
 
 
 OPERATIONS = [

@@ -1,41 +1,41 @@
 """Feature jobs: list, show, cancel, delete."""
 from typing import Any, Dict
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, Operation, look
 from fate_ext_plugin.errors import WrongJobState
 from fate_ext_plugin.feature.job import JobFilter
 from fate_ext_plugin.schema import admin as schemas
-from fate_ext_plugin.schema.shown import job_dict
+from fate_ext_plugin.schema.serializers import job_dict
 
 
-def list_jobs(desk: Desk, call: Call) -> Dict[str, Any]:
+def list_jobs(context: AdminContext, call: Call) -> Dict[str, Any]:
     said = dict(call.said)
     page, size = said.pop("page"), said.pop("page_size")
     wanted = JobFilter(**said)
-    found = desk.jobs.find(wanted, limit=size, offset=(page - 1) * size)
-    return {"jobs": [job_dict(job) for job in found], "count": desk.jobs.count(wanted), "page": page,
+    found = context.jobs.find(wanted, limit=size, offset=(page - 1) * size)
+    return {"jobs": [job_dict(job) for job in found], "count": context.jobs.count(wanted), "page": page,
             "page_size": size}
 
 
-def show_job(desk: Desk, call: Call) -> Dict[str, Any]:
-    return job_dict(desk.jobs.get(call.path["job_id"]))
+def show_job(context: AdminContext, call: Call) -> Dict[str, Any]:
+    return job_dict(context.jobs.get(call.path["job_id"]))
 
 
-def cancel_job(desk: Desk, call: Call) -> Dict[str, Any]:
+def cancel_job(context: AdminContext, call: Call) -> Dict[str, Any]:
     job_id = call.path["job_id"]
-    status = desk.jobs.get(job_id).status
-    if not desk.cancel(job_id):
+    status = context.jobs.get(job_id).status
+    if not context.cancel(job_id):
         raise WrongJobState(f"The job can't be canceled any more: it is {status}.")
-    return job_dict(desk.jobs.get(job_id))
+    return job_dict(context.jobs.get(job_id))
 
 
-def delete_job(desk: Desk, call: Call) -> Dict[str, Any]:
+def delete_job(context: AdminContext, call: Call) -> Dict[str, Any]:
     """The janitor of another server deletes its files within a minute."""
-    job = desk.jobs.get(call.path["job_id"])
-    if not desk.jobs.remove(job.job_id):
+    job = context.jobs.get(call.path["job_id"])
+    if not context.jobs.remove(job.job_id):
         raise WrongJobState(f"The job is {job.status}; cancel it first.")
-    desk.storage.forget(job.job_id)
+    context.storage.forget(job.job_id)
     return job_dict(job)
 
 

@@ -1,76 +1,76 @@
 """Keys of sites: list, show our public one, accept and revoke partners', and what is agreed with each partner."""
 from typing import Any, Dict, Optional
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, Operation, look
-from fate_ext_plugin.auth.keys import PRIVATE
+from fate_ext_plugin.auth.key_store import PRIVATE
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.errors import KeyTaken, UnknownKey
 from fate_ext_plugin.schema import admin as schemas
-from fate_ext_plugin.schema.shown import key_dict
+from fate_ext_plugin.schema.serializers import key_dict
 
 PARTY_UNKNOWN = (
     "This site's party ID is not known: name it with --party, or set it in service_conf.yaml (for FATE Flow party_id, "
     "for `fate-ext serve` authentication.party_id).")
 
 
-def list_keys(desk: Desk, call: Call) -> Dict[str, Any]:
-    return {"keys": [key_dict(row) for row in desk.keys.rows()]}
+def list_keys(context: AdminContext, call: Call) -> Dict[str, Any]:
+    return {"keys": [key_dict(row) for row in context.keys.rows()]}
 
 
-def show_own_keys(desk: Desk, call: Call) -> Dict[str, Any]:
-    party, now = call.said["party"] or desk.party_id, now_ms()
+def show_own_keys(context: AdminContext, call: Call) -> Dict[str, Any]:
+    party, now = call.said["party"] or context.party_id, now_ms()
     if not party:
         raise UnknownKey(PARTY_UNKNOWN)
     return {"keys": [{
         "party_id": party, "fingerprint": _shown(own.fingerprint), "signs": "now" if own.valid(now) else "later",
         "valid_from": _date(own.valid_from), "valid_until": _date(own.valid_until), "public_key": own.rsa.public_pem,
-    } for own in desk.keys.ring().own_keys(party, now)]}
+    } for own in context.keys.ring().own_keys(party, now)]}
 
 
-def add_key(desk: Desk, call: Call) -> Dict[str, Any]:
+def add_key(context: AdminContext, call: Call) -> Dict[str, Any]:
     party, span = call.said["party_id"], (call.said["valid_from"], call.said["valid_until"])
-    fingerprint = desk.keys.add_public(party, call.said["public_key"], *span)
-    row = _row(desk, party, fingerprint)
+    fingerprint = context.keys.add_public(party, call.said["public_key"], *span)
+    row = _row(context, party, fingerprint)
     if any(span) and span != (row["valid_from"], row["valid_until"]):
         raise KeyTaken(f"This key of party {party} is here already, {_span(row)}; nothing is changed. Remove it first.")
     return key_dict(row)
 
 
-def remove_key(desk: Desk, call: Call) -> Dict[str, Any]:
+def remove_key(context: AdminContext, call: Call) -> Dict[str, Any]:
     party, fingerprint = call.path["party_id"], call.path["fingerprint"].replace("SHA256:", "", 1)
-    row = _row(desk, party, fingerprint)
+    row = _row(context, party, fingerprint)
     if row["kind"] == PRIVATE:
         raise KeyTaken("This is a private key of our own; `fate-ext key` on the server rotates and removes it.")
-    desk.keys.remove(party, fingerprint)
+    context.keys.remove(party, fingerprint)
     return key_dict(row)
 
 
-def list_policies(desk: Desk, call: Call) -> Dict[str, Any]:
-    ring = desk.keys.ring()
-    parties = sorted({*ring.public, *ring.policies} - {desk.party_id})
-    return {"policies": [_policy(desk, party) for party in parties]}
+def list_policies(context: AdminContext, call: Call) -> Dict[str, Any]:
+    ring = context.keys.ring()
+    parties = sorted({*ring.public, *ring.policies} - {context.party_id})
+    return {"policies": [_policy(context, party) for party in parties]}
 
 
-def show_policy(desk: Desk, call: Call) -> Dict[str, Any]:
-    return _policy(desk, call.path["party_id"])
+def show_policy(context: AdminContext, call: Call) -> Dict[str, Any]:
+    return _policy(context, call.path["party_id"])
 
 
-def change_policy(desk: Desk, call: Call) -> Dict[str, Any]:
+def change_policy(context: AdminContext, call: Call) -> Dict[str, Any]:
     party = call.path["party_id"]
-    desk.keys.set_policy(party, call.said["envelope"], call.said["md5"])
-    return _policy(desk, party)
+    context.keys.set_policy(party, call.said["envelope"], call.said["md5"])
+    return _policy(context, party)
 
 
-def _policy(desk: Desk, party: str) -> Dict[str, Any]:
-    agreed = desk.keys.ring().policy(party)
+def _policy(context: AdminContext, party: str) -> Dict[str, Any]:
+    agreed = context.keys.ring().policy(party)
     return {"party_id": party, "envelope": agreed.envelope, "md5": agreed.md5,
             "envelope_seen": _date(agreed.envelope_seen)}
 
 
-def _row(desk: Desk, party: str, fingerprint: str) -> Dict[str, Any]:
+def _row(context: AdminContext, party: str, fingerprint: str) -> Dict[str, Any]:
     """:raises UnknownKey: this party has no such key."""
-    for row in desk.keys.rows():
+    for row in context.keys.rows():
         if (row["party_id"], row["fingerprint"]) == (party, fingerprint):
             return row
     raise UnknownKey(f"Party {party[:20]!r} has no key {fingerprint[:80]!r} here; give the whole one, from the list.")

@@ -6,12 +6,12 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 from marshmallow import Schema, ValidationError
 
 from fate_ext_plugin.admin import ADMIN_PREFIX
-from fate_ext_plugin.admin.desk import Desk
-from fate_ext_plugin.auth.clients import ADMIN, ROLES
+from fate_ext_plugin.admin.context import AdminContext
+from fate_ext_plugin.auth.client_store import ADMIN, ROLES
 from fate_ext_plugin.errors import InvalidRequestBody
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.permission import CalendarSchema
-from fate_ext_plugin.settings import explain
+from fate_ext_plugin.settings.load import explain
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Operation:
     """``path`` as in Flask, behind /v1/ext/admin; ``says``: the schema of the query of a GET, else of the body.
 
     ``answer``: the schema that its outcome is dumped with, so that nothing else, such as a secret, can be shown.
-    ``changes``: only the role ``admin`` may do it, and the audit trail keeps what was said, but for the keys in
+    ``changes``: only the role ``admin`` may do it, and the audit log keeps what was said, but for the keys in
     ``unkept``.
     """
 
     name: str
     method: str
     path: str
-    run: Callable[[Desk, Call], Any]
+    run: Callable[[AdminContext, Call], Any]
     answer: Type[Schema]
     summary: str
     says: Type[CalendarSchema] = schemas.Nothing
@@ -55,12 +55,12 @@ class Operation:
         """Path of a request for it. :param path: what stands in it, by name."""
         return ADMIN_PREFIX + re.sub("<([a-z_]+)>", lambda match: path[match.group(1)], self.path)
 
-    def load(self, desk: Desk, values: Any) -> Any:
+    def load(self, context: AdminContext, values: Any) -> Any:
         """What is said, checked. Of a query every value is text.
 
         :raises InvalidRequestBody: names each wrong key, what was found and what is allowed.
         """
-        schema = self.says(desk.calendar)
+        schema = self.says(context.calendar)
         try:
             return schema.load(values)
         except ValidationError as error:
@@ -69,21 +69,21 @@ class Operation:
             raise InvalidRequestBody("; ".join(reasons)) from None
 
     def noted(self, values: Any) -> Optional[Dict[str, Any]]:
-        """What the audit trail keeps of what is said."""
+        """What the audit log keeps of what is said."""
         if not self.changes or not isinstance(values, dict):
             return None
         return {key: value for key, value in values.items() if key not in self.unkept} or None
 
-    def perform(self, desk: Desk, call: Call) -> Any:
+    def perform(self, context: AdminContext, call: Call) -> Any:
         """Plain data, fit for JSON.
 
         :raises ExtError: it can't be done, with the reason for whoever asked.
         """
-        return self.answer().dump(self.run(desk, call))
+        return self.answer().dump(self.run(context, call))
 
 
 def look(
-    name: str, path: str, run: Callable[[Desk, Call], Any], answer: Type[Schema], summary: str,
+    name: str, path: str, run: Callable[[AdminContext, Call], Any], answer: Type[Schema], summary: str,
     says: Optional[Type[CalendarSchema]] = None,
 ) -> Operation:
     """An operation that changes nothing."""

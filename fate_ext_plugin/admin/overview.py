@@ -3,11 +3,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Dict, List
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, look
+from fate_ext_plugin.audit.counters import HOUR, MINUTE
 from fate_ext_plugin.feature.job import STATUSES, Totals
 from fate_ext_plugin.schema import admin as schemas
-from fate_ext_plugin.tally import HOUR, MINUTE
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,19 @@ SPANS = {
 _FORM = "%Y-%m-%d %H:%M"
 
 
-def show_overview(desk: Desk, call: Call) -> Dict[str, Any]:
+def show_overview(context: AdminContext, call: Call) -> Dict[str, Any]:
     name = call.said["span"]
     span = SPANS[name]
     begins = span.all(datetime.now())
-    total, used, free = desk.storage.disk_usage()
+    total, used, free = context.storage.disk_usage()
     return {
-        "span": name, "jobs": _jobs(desk, begins), "decisions": _decisions(desk, span, begins),
-        "disk": {"total": total, "used": used, "free": free, "min_free": desk.settings.min_free_bytes,
-                 "results": desk.jobs.result_bytes()}}
+        "span": name, "jobs": _jobs(context, begins), "decisions": _decisions(context, span, begins),
+        "disk": {"total": total, "used": used, "free": free, "min_free": context.settings.min_free_bytes,
+                 "results": context.jobs.result_bytes()}}
 
 
-def _jobs(desk: Desk, begins: List[datetime]) -> List[Dict[str, Any]]:
-    totals = desk.jobs.totals([int(begin.timestamp() * 1000) for begin in begins])
+def _jobs(context: AdminContext, begins: List[datetime]) -> List[Dict[str, Any]]:
+    totals = context.jobs.totals([int(begin.timestamp() * 1000) for begin in begins])
     return [_sum(begin, found) for begin, found in zip(begins, totals)]
 
 
@@ -63,14 +63,14 @@ def _sum(begin: datetime, found: List[Totals]) -> Dict[str, Any]:
         "longest_seconds": max(totals.longest for totals in found) / 1000 if ended else None}
 
 
-def _decisions(desk: Desk, span: Span, begins: List[datetime]) -> List[Dict[str, Any]]:
-    trails = [desk.authentication.audit]
-    if desk.set_up_permission and desk.set_up_permission.audit:
-        trails.append(desk.set_up_permission.audit)
+def _decisions(context: AdminContext, span: Span, begins: List[datetime]) -> List[Dict[str, Any]]:
+    trails = [context.authentication.audit]
+    if context.set_up_permission and context.set_up_permission.audit:
+        trails.append(context.set_up_permission.audit)
     counts = {begin: {True: dict.fromkeys(schemas.CHECKS, 0), False: dict.fromkeys(schemas.CHECKS, 0)}
               for begin in begins}
-    for trail in trails:
-        for start, decided in trail.tally.since(begins[0].timestamp(), span.counted):
+    for audit_log in trails:
+        for start, decided in audit_log.counters.since(begins[0].timestamp(), span.counted):
             found = counts.get(span.begin(datetime.fromtimestamp(start)))
             if found is not None:
                 for (check, allowed), count in decided.items():

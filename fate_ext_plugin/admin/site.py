@@ -2,23 +2,23 @@
 from typing import Any, Dict
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, look
 from fate_ext_plugin.feature.job import RUNNING, WAITING, JobFilter
 from fate_ext_plugin.schema import admin as schemas
 
 
-def show_settings(desk: Desk, call: Call) -> Any:
-    return desk.settings
+def show_settings(context: AdminContext, call: Call) -> Any:
+    return context.settings
 
 
-def show_health(desk: Desk, call: Call) -> Dict[str, Any]:
-    problems = desk.readiness.problems()
-    _, _, free = desk.storage.disk_usage()
+def show_health(context: AdminContext, call: Call) -> Dict[str, Any]:
+    problems = context.readiness.problems()
+    _, _, free = context.storage.disk_usage()
     return {
         "status": "not ready" if problems else "ready", "problems": problems, "version": __version__,
-        "party_id": desk.party_id, "free_bytes": free,
-        "waiting_jobs": desk.jobs.count(JobFilter(WAITING)), "running_jobs": desk.jobs.count(JobFilter(RUNNING))}
+        "party_id": context.party_id, "free_bytes": free,
+        "waiting_jobs": context.jobs.count(JobFilter(WAITING)), "running_jobs": context.jobs.count(JobFilter(RUNNING))}
 
 
 OPERATIONS = [

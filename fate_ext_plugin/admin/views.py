@@ -1,21 +1,21 @@
 """Feature views: list them, try one."""
 from typing import Any, Dict
 
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, Operation, look
 from fate_ext_plugin.schema import admin as schemas
 
 
-def list_views(desk: Desk, call: Call) -> Dict[str, Any]:
-    return {"views": [desk.settings.views[name] for name in sorted(desk.settings.views)]}
+def list_views(context: AdminContext, call: Call) -> Dict[str, Any]:
+    return {"views": [context.settings.views[name] for name in sorted(context.settings.views)]}
 
 
-def test_view(desk: Desk, call: Call) -> Any:
+def test_view(context: AdminContext, call: Call) -> Any:
     said = call.said
     body = dict(said["parameters"])
     if said.get("features") is not None:
         body["features"] = said["features"]
-    return desk.sampler.sample(call.path["name"], said["ids"], body)
+    return context.sampler.sample(call.path["name"], said["ids"], body)
 
 
 OPERATIONS = [

@@ -9,10 +9,11 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Rule
 
+from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, AccessGuard
 from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.apps.request_body import body_of, finish_body
 from fate_ext_plugin.errors import ExtError, MethodNotAllowed, NoSuchPath, NotMounted
-from fate_ext_plugin.fence import TOKEN_ARGUMENT, Address, Fence
+from fate_ext_plugin.util.network import Address
 
 logger = logging.getLogger(__name__)
 PREFIX = "/v1/ext"
@@ -27,16 +28,16 @@ View = Callable[[], Any]
 Measure = Callable[[str, int, float], None]
 
 
-class Door:
-    """A blueprint under :data:`PREFIX` whose every path passes the fence, and whose every error is ours.
+class ServiceBlueprint:
+    """A blueprint under :data:`PREFIX` whose every path passes access control, and whose every error is ours.
 
     FATE Flow's app answers any exception, werkzeug's own included, with HTTP 200 (contract section 3), so the
     blueprint handles all of them, and takes every path under its prefix.
     """
 
-    def __init__(self, fence: Fence, measure: Optional[Measure] = None) -> None:
+    def __init__(self, guard: AccessGuard, measure: Optional[Measure] = None) -> None:
         self.manager = Blueprint("fate_ext", __name__, url_prefix=PREFIX)
-        self._fence = fence
+        self._guard = guard
         self.manager.register_error_handler(Exception, answer_error)
         self.manager.after_request(finish_body)
         take_everything(self.manager, "unknown", self._unknown)
@@ -56,10 +57,10 @@ class Door:
             peer, joined = current.remote_addr, current.headers.get("X-Forwarded-For")
             forwarded = [joined] if joined else []
             if token:
-                self._fence.check(service, peer, forwarded, current.args.getlist(TOKEN_ARGUMENT))
+                self._guard.check(service, peer, forwarded, current.args.getlist(TOKEN_ARGUMENT))
                 body_of(current).trust()
             else:
-                self._fence.check_probe(service, peer, forwarded)
+                self._guard.check_probe(service, peer, forwarded)
             if current.method not in methods:
                 raise MethodNotAllowed(f"{current.method} is not allowed here; use {' or '.join(methods)}.")
             return view()
@@ -86,7 +87,7 @@ class Door:
     def is_https(self) -> bool:
         """Whether the caller's browser speaks https, to us or to a trusted proxy."""
         current = current_request()
-        if not self._fence.trusts(current.remote_addr):
+        if not self._guard.trusts(current.remote_addr):
             return current.is_secure
         return current.headers.get("X-Forwarded-Proto", current.scheme).rpartition(",")[2].strip() == "https"
 
@@ -94,7 +95,7 @@ class Door:
         """:raises Forbidden: the request comes from no allowed network."""
         current = current_request()
         _limit_patience(current)
-        return self._fence.check_network(service, current.remote_addr, current.headers.getlist("X-Forwarded-For"))
+        return self._guard.check_network(service, current.remote_addr, current.headers.getlist("X-Forwarded-For"))
 
     def _measure(self, measure: Measure) -> None:
 

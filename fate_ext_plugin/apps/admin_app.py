@@ -14,18 +14,18 @@ from typing import Any, Dict
 from flask import Response, request
 
 from fate_ext_plugin.admin.catalog import OPERATIONS
-from fate_ext_plugin.admin.desk import Desk
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, Operation
-from fate_ext_plugin.apps import Door, trust_caller
+from fate_ext_plugin.apps import ServiceBlueprint, trust_caller
 from fate_ext_plugin.apps.authentication_app import read_body
 from fate_ext_plugin.apps.headers import parse_parameters
-from fate_ext_plugin.auth.client import ADMIN_CHECK
-from fate_ext_plugin.auth.clients import Client
+from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
+from fate_ext_plugin.auth.client_signature import ClientRequest
+from fate_ext_plugin.auth.client_store import Client
 from fate_ext_plugin.auth.path import is_plain
-from fate_ext_plugin.auth.scheme import ClientRequest
 from fate_ext_plugin.errors import Forbidden, InvalidRequestBody, MethodNotAllowed, Unauthenticated, UnsupportedBody
-from fate_ext_plugin.fence import Address
 from fate_ext_plugin.schema.authentication import parse
+from fate_ext_plugin.util.network import Address
 
 METHOD_ARGUMENT = "method"
 MAX_BODY_BYTES = 1 << 20
@@ -33,19 +33,19 @@ MAX_BODY_BYTES = 1 << 20
 _letters = re.compile(r"[A-Za-z0-9/._~:-]+")
 
 
-def add_admin_services(door: Door, desk: Desk) -> None:
+def add_admin_services(blueprint: ServiceBlueprint, context: AdminContext) -> None:
     by_path: Dict[str, Dict[str, Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = operation
     for path, found in by_path.items():
-        door.add_signed(path, list(found), _Entrance(door, desk, found))
+        blueprint.add_signed(path, list(found), _Entrance(blueprint, context, found))
 
 
 class _Entrance:
     """What stands before the views of one path."""
 
-    def __init__(self, door: Door, desk: Desk, operations: Dict[str, Operation]) -> None:
-        self._door, self._desk, self._operations = door, desk, operations
+    def __init__(self, blueprint: ServiceBlueprint, context: AdminContext, operations: Dict[str, Operation]) -> None:
+        self._blueprint, self._context, self._operations = blueprint, context, operations
 
     def __call__(self, **path: str) -> Response:
         address = self._address()
@@ -56,13 +56,13 @@ class _Entrance:
         client = self._client(address, body, operation)
         trust_caller()
         call = Call(client.app_key, self._said(operation, body), path)
-        answer = {"retcode": 0, "retmsg": "success", "data": operation.perform(self._desk, call)}
+        answer = {"retcode": 0, "retmsg": "success", "data": operation.perform(self._context, call)}
         # In the order of the schema, which jsonify would sort.
         return Response(json.dumps(answer), mimetype="application/json", headers={"Cache-Control": "no-store"})
 
     def _address(self) -> Address:
         try:
-            return self._door.caller(ADMIN_CHECK)
+            return self._blueprint.caller(ADMIN_CHECK)
         except Forbidden:
             self._refused(request.remote_addr, "forbidden network")
             raise
@@ -81,11 +81,11 @@ class _Entrance:
         signed = ClientRequest(
             full_path=f"{request.path}?{query}", headers=dict(request.headers.items()), body=body,
             method=request.method, address=address, route=request.path)
-        return self._desk.authentication.clients.check(
+        return self._context.authentication.clients.check(
             signed, operation.roles, lambda: operation.noted(_json_or_none(body)))
 
     def _refused(self, address: Any, reason: str) -> None:
-        self._desk.authentication.audit.write(
+        self._context.authentication.audit.write(
             ADMIN_CHECK, False, None, f"{request.method} {request.path}", address, reason)
 
     def _said(self, operation: Operation, body: bytes) -> Any:
@@ -94,13 +94,13 @@ class _Entrance:
         if request.method != "GET":
             if set(request.args) - {METHOD_ARGUMENT}:
                 raise InvalidRequestBody(f"Only {METHOD_ARGUMENT} may stand in the query; the rest is the body's.")
-            return operation.load(self._desk, parse(body or b"{}"))
+            return operation.load(self._context, parse(body or b"{}"))
         if body:
             raise InvalidRequestBody("A GET has no body; what it asks for stands in the query.")
         values: Dict[str, str] = request.args.to_dict()
         if any(len(request.args.getlist(name)) > 1 for name in values):
             raise InvalidRequestBody("The query: a name stands twice.")
-        return operation.load(self._desk, values)
+        return operation.load(self._context, values)
 
 
 def _json_or_none(body: bytes) -> Any:

@@ -8,17 +8,19 @@ from typing import Any, Callable, Mapping
 
 from flask import Response
 
-from fate_ext_plugin.apps import Door, current_request
+from fate_ext_plugin.apps import ServiceBlueprint, current_request
 from fate_ext_plugin.apps.request_body import body_of
-from fate_ext_plugin.auth.scheme import ClientRequest
-from fate_ext_plugin.authentication import Authentication
+from fate_ext_plugin.auth.client_signature import ClientRequest
+from fate_ext_plugin.auth.setup import Authentication
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Unauthenticated
 from fate_ext_plugin.schema.authentication import MAX_BODY_BYTES, load_client_request, load_site_request
 
 SUCCESS = {"code": 0, "msg": "success", "message": "success"}
 
 
-def add_authentication_services(door: Door, authentication: Authentication, signature_over_http: bool) -> None:
+def add_authentication_services(
+    blueprint: ServiceBlueprint, authentication: Authentication, signature_over_http: bool
+) -> None:
 
     def client_authentication() -> Any:
         body = load_client_request(read_body())
@@ -35,10 +37,10 @@ def add_authentication_services(door: Door, authentication: Authentication, sign
         # ``data`` is what FATE Flow reads, ``site_signature`` what its published page says.
         return _answer({**SUCCESS, "data": signed, "site_signature": signed})
 
-    door.add("client_authentication", ["POST"], client_authentication)
-    door.add("site_authentication", ["POST"], site_authentication)
+    blueprint.add("client_authentication", ["POST"], client_authentication)
+    blueprint.add("site_authentication", ["POST"], site_authentication)
     if signature_over_http:
-        door.add("signature", ["POST"], signature)
+        blueprint.add("signature", ["POST"], signature)
 
 
 def client_request(body: Mapping[str, Any]) -> ClientRequest:

@@ -10,20 +10,20 @@ from urllib.parse import parse_qs
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from fate_ext_plugin.admin.desk import Desk
-from fate_ext_plugin.apps import Door, told, trust_caller
+from fate_ext_plugin.admin.context import AdminContext
+from fate_ext_plugin.apps import ServiceBlueprint, told, trust_caller
 from fate_ext_plugin.apps.authentication_app import read_body
 from fate_ext_plugin.apps.headers import cookies, parse_parameters, preferences
-from fate_ext_plugin.auth.client import ADMIN_CHECK
-from fate_ext_plugin.auth.clients import Client
-from fate_ext_plugin.auth.scheme import ClientRequest
+from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
+from fate_ext_plugin.auth.client_signature import ClientRequest
+from fate_ext_plugin.auth.client_store import Client
 from fate_ext_plugin.console.assets import ASSETS
 from fate_ext_plugin.console.form import Form
 from fate_ext_plugin.console.language import ENGLISH, LANGUAGES, Language, language_of, preferred_language
+from fate_ext_plugin.console.page_context import CONSOLE, PageContext, url
 from fate_ext_plugin.console.pages import ROUTES, SECTIONS, Action, Page
 from fate_ext_plugin.console.render import rendered
-from fate_ext_plugin.console.session import COOKIE, Notice, Session, Sessions
-from fate_ext_plugin.console.visit import CONSOLE, Visit, url
+from fate_ext_plugin.console.session import COOKIE, FlashMessage, Session, Sessions
 from fate_ext_plugin.errors import (
     ExtError,
     Forbidden,
@@ -35,7 +35,7 @@ from fate_ext_plugin.errors import (
     Unauthenticated,
     UnsupportedBody,
 )
-from fate_ext_plugin.fence import Address
+from fate_ext_plugin.util.network import Address
 
 logger = logging.getLogger(__name__)
 LANGUAGE_COOKIE, LANGUAGE_SECONDS = "fate_ext_console_language", 365 * 86400
@@ -55,9 +55,9 @@ HEADERS = {
 }
 
 
-def add_console(door: Door, desk: Desk, key: bytes) -> None:
+def add_console(blueprint: ServiceBlueprint, context: AdminContext, key: bytes) -> None:
     """:param key: of 32 bytes, which signs cookies and forms."""
-    door.add_pages(Console(door, desk, Sessions(key)))
+    blueprint.add_pages(Console(blueprint, context, Sessions(key)))
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Browser:
 
 
 class Console:
-    def __init__(self, door: Door, desk: Desk, sessions: Sessions) -> None:
-        self._door, self._desk, self._sessions = door, desk, sessions
-        self._clients = desk.authentication.clients
+    def __init__(self, blueprint: ServiceBlueprint, context: AdminContext, sessions: Sessions) -> None:
+        self._blueprint, self._context, self._sessions = blueprint, context, sessions
+        self._clients = context.authentication.clients
 
     def __call__(self, path: str = "") -> Response:
         browser = None
@@ -98,9 +98,9 @@ class Console:
 
     def _address(self) -> Address:
         try:
-            return self._door.caller("console")
+            return self._blueprint.caller("console")
         except Forbidden:
-            self._desk.authentication.audit.write(
+            self._context.authentication.audit.write(
                 ADMIN_CHECK, False, None, f"{request.method} {request.path}", request.remote_addr, "forbidden network")
             raise
 
@@ -124,11 +124,11 @@ class Console:
         if request.args.get("lang") == browser.language.short:
             response.set_cookie(
                 LANGUAGE_COOKIE, browser.language.short, max_age=LANGUAGE_SECONDS, path=CONSOLE, httponly=True,
-                samesite="Strict", secure=self._door.is_https())
+                samesite="Strict", secure=self._blueprint.is_https())
 
     def _set_cookie(self, response: Response, cookie: str) -> None:
         response.set_cookie(
-            COOKIE, cookie, path=CONSOLE, httponly=True, samesite="Strict", secure=self._door.is_https())
+            COOKIE, cookie, path=CONSOLE, httponly=True, samesite="Strict", secure=self._blueprint.is_https())
 
     # -- what is asked -------------------------------------------------------------------------------------------------
 
@@ -145,10 +145,10 @@ class Console:
             return self._sign_out(browser)
         route, variables = _route(path)
         query = _fields(request.query_string)
-        visit = Visit(self._desk, browser.client, browser.address, variables, query)
+        page_context = PageContext(self._context, browser.client, browser.address, variables, query)
         if isinstance(route, Page):
-            return self._page(browser, route, visit, Form(), None, 200)
-        return self._act(browser, browser.session, route, visit, typed)
+            return self._page(browser, route, page_context, Form(), None, 200)
+        return self._act(browser, browser.session, route, page_context, typed)
 
     def _form(self, browser: Browser) -> Mapping[str, List[str]]:
         """:raises StaleForm: it does not come from a page that this browser got from us."""
@@ -220,46 +220,48 @@ class Console:
     # -- pages and forms -----------------------------------------------------------------------------------------------
 
     def _act(
-        self, browser: Browser, session: Session, action: Action, visit: Visit, typed: Mapping[str, List[str]]
+        self, browser: Browser, session: Session, action: Action, page_context: PageContext,
+        typed: Mapping[str, List[str]],
     ) -> Response:
         try:
-            outcome = visit.perform(action.operation, typed, visit.path)
+            outcome = page_context.perform(action.operation, typed, page_context.path)
         except ExtError as error:
             self._note(browser, False, getattr(error, "reason", f"code {error.code}"))
             if isinstance(error, (RoleMissing, Unauthenticated)):
                 raise
-            form = Form(action.operation, typed, error, visit.path)
+            form = Form(action.operation, typed, error, page_context.path)
             try:
-                return self._page(browser, action.page, visit, form, None, error.status)
+                return self._page(browser, action.page, page_context, form, None, error.status)
             except ExtError:  # there is no such page, or not for this client
                 raise error from None
-        self._note(browser, True, "ok", visit.noted(action.operation, typed))
+        self._note(browser, True, "ok", page_context.noted(action.operation, typed))
         if action.then is None:
             return self._page(
-                browser, action.page, visit, Form(action.operation, typed, path=visit.path), outcome, 200)
-        about = next(reversed(list(visit.path.values())), None) or outcome.get("name") or outcome.get("app_key") or ""
-        word = session.leave(Notice(action.operation, about, outcome.get("secret")))
-        return _to(url(action.then.format(**visit.path), note=word))
+                browser, action.page, page_context, Form(action.operation, typed, path=page_context.path), outcome, 200)
+        last_in_path = next(reversed(list(page_context.path.values())), None)
+        about = last_in_path or outcome.get("name") or outcome.get("app_key") or ""
+        word = session.leave(FlashMessage(action.operation, about, outcome.get("secret")))
+        return _to(url(action.then.format(**page_context.path), note=word))
 
     def _page(
-        self, browser: Browser, page: Page, visit: Visit, form: Form, outcome: Any, status: int
+        self, browser: Browser, page: Page, page_context: PageContext, form: Form, outcome: Any, status: int
     ) -> Response:
-        notice = None
-        # A HEAD, as of a link checker, shows nothing: a secret in the notice is still to be seen.
+        flash_message = None
+        # A HEAD, as of a link checker, shows nothing: a secret in the message is still to be seen.
         if browser.session and POLL_HEADER not in request.headers and request.method != "HEAD":
-            notice = browser.session.take(visit.asked("note"))
-        context = page.show(visit, form, outcome)
+            flash_message = browser.session.take(page_context.asked("note"))
+        context = page.show(page_context, form, outcome)
         asked = context.get("asked")
         if asked is not None and asked.wrong:
             status = 400
         here = _here() if request.method != "POST" else url(page.section)
         return _html(rendered(
-            page.name, **self._frame(browser), visit=visit, may=visit.may, form=form, notice=notice, here=here,
-            section=page.section, live=page.live, **context), status)
+            page.name, **self._frame(browser), page_context=page_context, may=page_context.may, form=form,
+            flash_message=flash_message, here=here, section=page.section, live=page.live, **context), status)
 
     def _frame(self, browser: Browser) -> Dict[str, Any]:
         return {"t": browser.language, "languages": LANGUAGES, "client": browser.client, "sections": SECTIONS,
-                "party_id": self._desk.party_id, "form_token": self._sessions.form_token(browser.cookie),
+                "party_id": self._context.party_id, "form_token": self._sessions.form_token(browser.cookie),
                 "query": request.args.to_dict(flat=False)}
 
     def _error(self, error: Exception, browser: Optional[Browser]) -> Response:

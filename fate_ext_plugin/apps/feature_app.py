@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from flask import Response, jsonify, request, stream_with_context
 from werkzeug.datastructures import MultiDict
 
-from fate_ext_plugin.apps import Door, held
+from fate_ext_plugin.apps import ServiceBlueprint, held
 from fate_ext_plugin.apps.headers import preferences
 from fate_ext_plugin.apps.request_body import body_of
 from fate_ext_plugin.apps.upload_body import open_document, request_body_of
@@ -39,7 +39,7 @@ Frame = Callable[[Iterable[bytes]], Iterable[bytes]]
 
 
 def add_feature_services(
-    door: Door, service: FeatureService, long_poll_seconds: float, gzip: bool, frame: Optional[Frame]
+    blueprint: ServiceBlueprint, service: FeatureService, long_poll_seconds: float, gzip: bool, frame: Optional[Frame]
 ) -> None:
     """:param frame: frames chunks for a server that does not speak chunked transfer itself; None: it does."""
 
@@ -72,9 +72,9 @@ def add_feature_services(
         response.response = blocks
         return response
 
-    door.add("upload", ["POST"], upload)
-    door.add("query", ["POST"], query)
-    door.add("download", ["GET", "POST"], download)
+    blueprint.add("upload", ["POST"], upload)
+    blueprint.add("query", ["POST"], query)
+    blueprint.add("download", ["GET", "POST"], download)
 
 
 # -- query -----------------------------------------------------------------------------------------------------------

@@ -4,14 +4,14 @@ from typing import Any, Callable, Tuple
 
 from flask import Response, jsonify, request
 
-from fate_ext_plugin.apps import Door
-from fate_ext_plugin.readiness import Readiness
+from fate_ext_plugin.apps import ServiceBlueprint
+from fate_ext_plugin.monitoring.readiness import Readiness
 
 PROBES = ["GET", "HEAD"]
 OPENAPI = Path(__file__).parent.parent / "openapi.json"
 
 
-def add_probes(door: Door, readiness: Readiness) -> None:
+def add_probes(blueprint: ServiceBlueprint, readiness: Readiness) -> None:
 
     def health() -> Any:
         return jsonify(code=0, message="alive")
@@ -20,24 +20,24 @@ def add_probes(door: Door, readiness: Readiness) -> None:
         readiness.require()
         return jsonify(code=0, message="ready")
 
-    door.add("health", PROBES, health, token=False)
-    door.add("ready", PROBES, ready, token=False)
+    blueprint.add("health", PROBES, health, token=False)
+    blueprint.add("ready", PROBES, ready, token=False)
 
 
-def add_openapi(door: Door) -> None:
+def add_openapi(blueprint: ServiceBlueprint) -> None:
     """The same for everybody: it holds no secret."""
 
     def openapi() -> Any:
         return Response(OPENAPI.read_bytes(), mimetype="application/json")
 
-    door.add("openapi.json", PROBES, openapi, token=False)
+    blueprint.add("openapi.json", PROBES, openapi, token=False)
 
 
-def add_metrics(door: Door, text: Callable[[str], Tuple[bytes, str]]) -> None:
+def add_metrics(blueprint: ServiceBlueprint, text: Callable[[str], Tuple[bytes, str]]) -> None:
     """:param text: the metrics and their Content-Type, given the header Accept."""
 
     def metrics() -> Any:
         body, content_type = text(request.headers.get("Accept", ""))
         return Response(body, content_type=content_type)
 
-    door.add("metrics", ["GET"], metrics)
+    blueprint.add("metrics", ["GET"], metrics)

@@ -3,7 +3,7 @@ from typing import Any
 
 from flask import jsonify
 
-from fate_ext_plugin.apps import Door
+from fate_ext_plugin.apps import ServiceBlueprint
 from fate_ext_plugin.apps.authentication_app import read_body
 from fate_ext_plugin.errors import NotPermitted
 from fate_ext_plugin.permission.check import Permission
@@ -12,7 +12,7 @@ from fate_ext_plugin.schema.authentication import load
 from fate_ext_plugin.schema.permission import PERMISSION, decision_dict
 
 
-def add_permission_service(door: Door, permission: Permission) -> None:
+def add_permission_service(blueprint: ServiceBlueprint, permission: Permission) -> None:
 
     def check() -> Any:
         body = load(PERMISSION, read_body())
@@ -26,5 +26,5 @@ def add_permission_service(door: Door, permission: Permission) -> None:
         request = read_request(load(PERMISSION, read_body()), permission.own_party)
         return jsonify(code=0, msg="success", message="success", data=decision_dict(permission.explain(request)))
 
-    door.add("permission", ["POST"], check)
-    door.add("permission", ["POST"], explain, "/explain")
+    blueprint.add("permission", ["POST"], check)
+    blueprint.add("permission", ["POST"], explain, "/explain")

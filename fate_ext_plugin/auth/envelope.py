@@ -6,7 +6,7 @@ Its receivers decode base64 leniently: everything after the padding is ignored (
     ~2~<key>~<voucher>~<time>~<nonce>~<signature>
 
 ``key``: the first 16 bytes of the RSA key's fingerprint; ``voucher``: by which that key vouches for a session's key
-(:mod:`fate_ext_plugin.auth.session`); ``time``: ms since 1970; ``nonce``: 16 random bytes; ``signature``: of the
+(:mod:`fate_ext_plugin.auth.session_key`); ``time``: ms since 1970; ``nonce``: 16 random bytes; ``signature``: of the
 session's key, ECDSA with SHA-256, in DER, over :func:`signed_text`. Bytes are base64url without padding (RFC 4648).
 """
 import base64

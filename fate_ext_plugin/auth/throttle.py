@@ -5,10 +5,10 @@ from collections import OrderedDict
 from hashlib import blake2b
 from typing import Callable, Hashable, Optional, Set, Tuple
 
-from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db.auth import Failure
 from fate_ext_plugin.db.base import Store, create_once, now_ms
 from fate_ext_plugin.errors import Unauthenticated
+from fate_ext_plugin.util.refreshing_cache import RefreshingCache
 
 FREE_FAILURES = 10
 LONGEST_PAUSE = 60.0
@@ -65,7 +65,7 @@ class SharedThrottle(Throttle):
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(clock)
         self._store = store
-        self._looks: Cached[Set[str]] = Cached(self._look, clock)
+        self._looks: RefreshingCache[Set[str]] = RefreshingCache(self._look, clock)
 
     def check(self, key: Hashable) -> None:
         """:raises Unauthenticated: the pause after the last failure, anywhere, is not over."""

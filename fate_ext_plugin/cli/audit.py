@@ -4,7 +4,8 @@ from typing import Any, Iterator, Optional
 
 import click
 
-from fate_ext_plugin.cli.administration import MAX_PAGE, Administration, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import MAX_PAGE, Backend
 from fate_ext_plugin.cli.options import AS_JSON, Moment
 from fate_ext_plugin.cli.table import table
 
@@ -19,7 +20,7 @@ from fate_ext_plugin.cli.table import table
 @click.option("--since", type=Moment(), metavar="DATE", help="Made then or later.")
 @click.option("--until", type=Moment(), metavar="DATE", help="Made before then.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000))
-def audit(site: Administration, as_json: bool, refused: bool, limit: int, **terms: Any) -> None:
+def audit(site: Backend, as_json: bool, refused: bool, limit: int, **terms: Any) -> None:
     """List the newest decisions of authentication, permission and administration."""
     found = list(_found(site, limit, allowed=False if refused else None, **terms))
     if as_json:
@@ -32,7 +33,7 @@ def audit(site: Administration, as_json: bool, refused: bool, limit: int, **term
          for entry in found]))
 
 
-def _found(site: Administration, limit: int, **terms: Any) -> Iterator[Any]:
+def _found(site: Backend, limit: int, **terms: Any) -> Iterator[Any]:
     """One search ends soon, perhaps with nothing, and says where to go on."""
     cursor: Optional[str] = None
     while limit:

@@ -5,11 +5,12 @@ from typing import Any, Optional, Tuple
 
 import click
 
-from fate_ext_plugin.cli.administration import Administration, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
 from fate_ext_plugin.cli.options import AS_JSON, Moment
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
 from fate_ext_plugin.errors import ExtError, InvalidKey
-from fate_ext_plugin.private_file import require_private
+from fate_ext_plugin.util.secret_file import require_secret_file
 
 # What a server holds in memory it looks up again after 3 seconds (cached.py).
 SOON = "a running server follows within 3 seconds"
@@ -37,7 +38,7 @@ def client() -> None:
 @click.option("--secret-file", type=Path, metavar="FILE",
               help="A file of mode 0600 with the secret that the client has already; without it a new one is made.")
 def add(
-    site: Administration, app_key: str, secret_file: Optional[Path], methods: Tuple[str, ...], **terms: Any
+    site: Backend, app_key: str, secret_file: Optional[Path], methods: Tuple[str, ...], **terms: Any
 ) -> None:
     """Let a client in. Its new secret is shown only now."""
     given = _secret_in(secret_file) if secret_file else None
@@ -52,7 +53,7 @@ def add(
 @client.command("list")
 @administered
 @AS_JSON
-def list_clients(site: Administration, as_json: bool) -> None:
+def list_clients(site: Backend, as_json: bool) -> None:
     """List all clients."""
     found = site.perform("clients.list")["clients"]
     click.echo(as_json_text(found) if as_json else table(
@@ -65,7 +66,7 @@ def list_clients(site: Administration, as_json: bool) -> None:
 @administered
 @AS_JSON
 @click.argument("app_key")
-def show(site: Administration, as_json: bool, app_key: str) -> None:
+def show(site: Backend, as_json: bool, app_key: str) -> None:
     """Show all that is known of one client, but for its secret."""
     found = site.perform("clients.show", app_key=app_key)
     click.echo(as_json_text(found) if as_json else pairs(
@@ -77,7 +78,7 @@ def show(site: Administration, as_json: bool, app_key: str) -> None:
 @click.argument("app_key")
 @click.option("--keep-old", "hours", default=24, show_default=True, metavar="HOURS", type=click.IntRange(0, 8760),
               help="How long the old secret is valid still; 0 if others may know it.")
-def rotate(site: Administration, app_key: str, hours: int) -> None:
+def rotate(site: Backend, app_key: str, hours: int) -> None:
     """Give a client a new secret, shown only now. The old one stays valid for a while."""
     secret = site.perform("clients.rotate", {"keep_old_hours": hours}, app_key=app_key)["secret"]
     until = site.perform("clients.show", app_key=app_key)["old_secret_until"]
@@ -89,7 +90,7 @@ def rotate(site: Administration, app_key: str, hours: int) -> None:
 @client.command()
 @administered
 @click.argument("app_key")
-def disable(site: Administration, app_key: str) -> None:
+def disable(site: Backend, app_key: str) -> None:
     """Refuse a client, until it is enabled again."""
     site.perform("clients.change", {"enabled": False}, app_key=app_key)
     click.echo(f"disabled {app_key}; {SOON}")
@@ -98,7 +99,7 @@ def disable(site: Administration, app_key: str) -> None:
 @client.command()
 @administered
 @click.argument("app_key")
-def enable(site: Administration, app_key: str) -> None:
+def enable(site: Backend, app_key: str) -> None:
     """Let a disabled client in again."""
     site.perform("clients.change", {"enabled": True}, app_key=app_key)
     click.echo(f"enabled {app_key}; {SOON}")
@@ -107,7 +108,7 @@ def enable(site: Administration, app_key: str) -> None:
 @client.command()
 @administered
 @click.argument("app_key")
-def remove(site: Administration, app_key: str) -> None:
+def remove(site: Backend, app_key: str) -> None:
     """Forget a client, and its secret."""
     site.perform("clients.remove", app_key=app_key)
     click.echo(f"removed {app_key}; {SOON}")
@@ -115,7 +116,7 @@ def remove(site: Administration, app_key: str) -> None:
 
 def _secret_in(file: Path) -> str:
     try:
-        require_private(file)
+        require_secret_file(file)
         return file.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
         raise ExtError(f"--secret-file can't be read: {error.strerror}: {file}") from None

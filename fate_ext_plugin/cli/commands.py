@@ -8,7 +8,7 @@ import click
 from fate_ext_plugin import __version__
 from fate_ext_plugin.cli.audit import audit
 from fate_ext_plugin.cli.clients import client
-from fate_ext_plugin.cli.enable import disable, enable
+from fate_ext_plugin.cli.enable.command import disable, enable
 from fate_ext_plugin.cli.grants import grant
 from fate_ext_plugin.cli.jobs import jobs
 from fate_ext_plugin.cli.keys import key
@@ -34,7 +34,7 @@ for command in (enable, disable, jobs, views, client, key, grant, audit, show_se
 def serve(conf: Path) -> None:
     """Run the services without FATE Flow around them."""
     from fate_ext_plugin.server import serve as run
-    from fate_ext_plugin.settings import read_settings_file
+    from fate_ext_plugin.settings.load import read_settings_file
 
     run(read_settings_file(conf))
 
@@ -45,7 +45,7 @@ def serve(conf: Path) -> None:
 def register(conf: Path, flow: str) -> None:
     """Register the running services with a FATE Flow on this or another machine."""
     from fate_ext_plugin.cli.register import register as send
-    from fate_ext_plugin.settings import read_settings_file
+    from fate_ext_plugin.settings.load import read_settings_file
 
     settings = read_settings_file(conf)
     for service, url in send(settings, flow):
@@ -57,11 +57,11 @@ def register(conf: Path, flow: str) -> None:
 @CONF
 def metrics_url(conf: Path) -> None:
     """Print the url of /v1/ext/metrics for Prometheus, with its token: keep it secret."""
+    from fate_ext_plugin.access.guard import AccessGuard
+    from fate_ext_plugin.apps.service_urls import service_uri
     from fate_ext_plugin.cli.database import find_host
     from fate_ext_plugin.feature.storage import Storage
-    from fate_ext_plugin.fence import Fence
-    from fate_ext_plugin.registration import service_uri
-    from fate_ext_plugin.settings import read_settings_file
+    from fate_ext_plugin.settings.load import read_settings_file
 
     settings = read_settings_file(conf)
     if not settings.metrics:
@@ -69,7 +69,7 @@ def metrics_url(conf: Path) -> None:
     storage = Storage(settings.data_dir, settings.min_free_bytes)
     storage.open()
     host, port = find_host(conf).address
-    click.echo(f"http://{host}:{port}{service_uri(Fence(storage.secret(), (), ()), 'metrics')}")
+    click.echo(f"http://{host}:{port}{service_uri(AccessGuard(storage.secret(), (), ()), 'metrics')}")
 
 
 @cli.command("replace-tokens")
@@ -98,9 +98,9 @@ def check(conf: Path, flow: Optional[str]) -> None:
 
     A WARNING is worth a look; only a PROBLEM ends with status 1.
     """
-    from fate_ext_plugin.cli.check import checks
-    from fate_ext_plugin.cli.findings import Doubtful
-    from fate_ext_plugin.settings import read_settings_file
+    from fate_ext_plugin.cli.check.command import checks
+    from fate_ext_plugin.cli.check.findings import Doubtful
+    from fate_ext_plugin.settings.load import read_settings_file
 
     settings = read_settings_file(conf)
     views = f"{len(settings.views)} view(s): {', '.join(sorted(settings.views))}" if settings.views else "no views"

@@ -8,7 +8,8 @@ from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.feature.server_database import require_server_database
 from fate_ext_plugin.host.standalone import Standalone
-from fate_ext_plugin.settings import Settings, fate_base, read_settings_file
+from fate_ext_plugin.settings.load import fate_base, read_settings_file
+from fate_ext_plugin.settings.model import Settings
 
 
 def find_host(conf: Path) -> Any:

@@ -12,10 +12,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.access.guard import redact
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.errors import ExtError, InvalidSettings
-from fate_ext_plugin.fence import redact
-from fate_ext_plugin.harmless import harmless
+from fate_ext_plugin.util.text import escape_control_characters
 
 TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 2**20
@@ -55,7 +55,7 @@ class Answer:
     @property
     def message(self) -> str:
         """What FATE Flow says, in one line and without tokens."""
-        return redact(harmless(str(self.get("retmsg") or self.body)))[:300]
+        return redact(escape_control_characters(str(self.get("retmsg") or self.body)))[:300]
 
     def data(self) -> Any:
         """``data`` of FATE Flow's success.

@@ -7,7 +7,9 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import click
 
-from fate_ext_plugin.cli.administration import Administration, Here, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
+from fate_ext_plugin.cli.local import LocalBackend
 from fate_ext_plugin.cli.options import AS_JSON, CONF
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
 from fate_ext_plugin.errors import ExtError
@@ -43,7 +45,7 @@ def grant() -> None:
               help="Only for jobs in which no others take part (also repeated).")
 @click.option("--deny", is_flag=True, help="Forbid it, whatever other grants allow.")
 @click.option("--note", default="", help="Why, for people.")
-def add(site: Administration, deny: bool, **terms: Any) -> None:
+def add(site: Backend, deny: bool, **terms: Any) -> None:
     """Grant components, datasets or both to a party."""
     said = {key: list(value) if isinstance(value, tuple) else value for key, value in terms.items()
             if value not in NOT_SAID}
@@ -55,7 +57,7 @@ def add(site: Administration, deny: bool, **terms: Any) -> None:
 @administered
 @AS_JSON
 @click.option("--party", help="Only those that may concern this party.")
-def list_grants(site: Administration, as_json: bool, party: Optional[str]) -> None:
+def list_grants(site: Backend, as_json: bool, party: Optional[str]) -> None:
     """List grants."""
     found = list(site.pages("grants.list", "grants", party=party))
     click.echo(as_json_text(found) if as_json else table(
@@ -69,7 +71,7 @@ def list_grants(site: Administration, as_json: bool, party: Optional[str]) -> No
 @administered
 @AS_JSON
 @click.argument("name")
-def show(site: Administration, as_json: bool, name: str) -> None:
+def show(site: Backend, as_json: bool, name: str) -> None:
     """Show all terms of one grant, how often it was used, and who made it."""
     found = site.perform("grants.show", name=name)
     click.echo(as_json_text(found) if as_json else pairs({
@@ -85,7 +87,7 @@ def _shown(key: str, value: Any) -> Any:
 @grant.command()
 @administered
 @click.argument("name")
-def remove(site: Administration, name: str) -> None:
+def remove(site: Backend, name: str) -> None:
     """Take a grant back, and forget its uses."""
     site.perform("grants.remove", name=name)
     click.echo(f"removed {name}; {SOON}")
@@ -95,13 +97,13 @@ def remove(site: Administration, name: str) -> None:
 @CONF
 def import_from_fate(conf: Path) -> None:
     """Take over the permissions granted in FATE Flow itself (flow privilege grant)."""
-    from fate_ext_plugin.permission.built_in import PREFIX, take_over
+    from fate_ext_plugin.permission.fate_import import PREFIX, take_over
 
     room = _open(conf)
     taken = take_over(room.host.permission_rules())
     now = {new.name for new in taken.grants}
     gone = [old.name for old in room.grants.all() if old.name.startswith(PREFIX) and old.name not in now]
-    Here(conf).note("grant import-from-fate")
+    LocalBackend(conf).note("grant import-from-fate")
     room.grants.replace(taken.grants, gone)
     for new in taken.grants:
         click.echo(f"{new.name}: {len(new.items)} components and datasets for party {new.party}")
@@ -138,7 +140,7 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
     refused or allowed."""
     from fate_ext_plugin.permission.policy import difference
     from fate_ext_plugin.schema.permission import load_policy
-    from fate_ext_plugin.settings import read_yaml
+    from fate_ext_plugin.settings.load import read_yaml
 
     room = _open(conf)
     wanted = load_policy(read_yaml(file), room.calendar)
@@ -158,7 +160,7 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
     if room.grants.all() != before:
         raise ExtError("Nothing is changed: somebody else has just changed grants. Try again.")
     put, gone = [*changes.added, *(new for _, new in changes.changed)], [old.name for old in changes.removed]
-    Here(conf).note(f"grant apply: {len(put)} put, {len(gone)} removed")
+    LocalBackend(conf).note(f"grant apply: {len(put)} put, {len(gone)} removed")
     _replace(room, put, gone)
     click.echo(f"done; {SOON}")
 
@@ -174,7 +176,7 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
 @click.option("--other", "others", metavar="PARTY", multiple=True, help="Who takes part, too (also repeated).")
 @click.option("--at", metavar="DATE", help="When; without it now.")
 def explain(
-    site: Administration, as_json: bool, party: str, role: str, components: Tuple[str, ...], datasets: Tuple[str, ...],
+    site: Backend, as_json: bool, party: str, role: str, components: Tuple[str, ...], datasets: Tuple[str, ...],
     initiator: Optional[str], others: Tuple[str, ...], at: Optional[str],
 ) -> None:
     """Say whether a job would be allowed, by which grant, or why each grant that comes near does not count.
@@ -193,11 +195,11 @@ def explain(
 
 @dataclass(frozen=True)
 class _Room:
-    """``host``: a :class:`fate_ext_plugin.host.Host`; ``permission``: as a server opens it, ``trail``: its folder."""
+    """``host``: a :class:`fate_ext_plugin.host.Host`; ``permission``: as a server opens it; ``audit_log``: a folder."""
 
     host: Any
     permission: Any
-    trail: Path
+    audit_log: Path
 
     @property
     def grants(self) -> Any:
@@ -211,8 +213,8 @@ class _Room:
 def _open(conf: Path) -> _Room:
     from fate_ext_plugin.cli.database import open_host
     from fate_ext_plugin.feature.storage import Storage
-    from fate_ext_plugin.permission.opened import open_permission, trail_folder
-    from fate_ext_plugin.settings import read_settings_file
+    from fate_ext_plugin.permission.setup import open_permission, trail_folder
+    from fate_ext_plugin.settings.load import read_settings_file
 
     settings = read_settings_file(conf)
     Storage(settings.data_dir, settings.min_free_bytes).open()
@@ -243,12 +245,12 @@ def _said(found: Dict[str, Any]) -> Iterable[Tuple[str, str]]:
 
 
 def _rehearse(room: _Room, before: List[Any], wanted: List[Any], days: int) -> None:
-    from fate_ext_plugin.audit_search import read
+    from fate_ext_plugin.audit.search import read
     from fate_ext_plugin.db.base import date_of
     from fate_ext_plugin.permission.policy import past_requests, rehearse
 
     now = time.time()
-    past = past_requests(read(room.trail), now - days * DAY_SECONDS)
+    past = past_requests(read(room.audit_log), now - days * DAY_SECONDS)
     answers = zip(past, *(rehearse(past, grants, room.calendar, int(now * 1000)) for grants in (before, wanted)))
     turned = [(one, new) for one, old, new in answers if old.allowed != new.allowed]
     click.echo(f"Of {len(past)} requests that came here in the last {days} days, {len(turned)} would be answered "

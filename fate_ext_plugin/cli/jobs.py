@@ -5,7 +5,8 @@ from typing import Any, Dict
 
 import click
 
-from fate_ext_plugin.cli.administration import Administration, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
 from fate_ext_plugin.cli.options import AS_JSON, Moment
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
 
@@ -28,7 +29,7 @@ def jobs() -> None:
 @click.option("--since", type=Moment(), metavar="DATE", help="Accepted then or later.")
 @click.option("--until", type=Moment(), metavar="DATE", help="Accepted before then.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10000))
-def list_jobs(site: Administration, as_json: bool, limit: int, **terms: Any) -> None:
+def list_jobs(site: Backend, as_json: bool, limit: int, **terms: Any) -> None:
     """List the newest feature jobs."""
     found = list(site.pages("jobs.list", "jobs", limit, **terms))
     click.echo(as_json_text(found) if as_json else table(
@@ -42,7 +43,7 @@ def list_jobs(site: Administration, as_json: bool, limit: int, **terms: Any) -> 
 @AS_JSON
 @click.option("--follow", is_flag=True, help="Wait for its end; ends with status 1 unless it succeeded.")
 @click.argument("job_id")
-def show(site: Administration, as_json: bool, follow: bool, job_id: str) -> None:
+def show(site: Backend, as_json: bool, follow: bool, job_id: str) -> None:
     """Show all that is known of one feature job."""
     job = _followed(site, job_id) if follow else site.perform("jobs.show", job_id=job_id)
     click.echo(as_json_text(job) if as_json else pairs(job))
@@ -50,7 +51,7 @@ def show(site: Administration, as_json: bool, follow: bool, job_id: str) -> None
         sys.exit(1)
 
 
-def _followed(site: Administration, job_id: str) -> Dict[str, Any]:
+def _followed(site: Backend, job_id: str) -> Dict[str, Any]:
     job: Dict[str, Any] = site.perform("jobs.show", job_id=job_id)
     if not sys.stderr.isatty():  # a bar in a script's log is noise
         while job["status"] in ACTIVE:
@@ -64,7 +65,7 @@ def _followed(site: Administration, job_id: str) -> Dict[str, Any]:
     return job
 
 
-def _later(site: Administration, job_id: str) -> Dict[str, Any]:
+def _later(site: Backend, job_id: str) -> Dict[str, Any]:
     time.sleep(FOLLOW_SECONDS)
     job: Dict[str, Any] = site.perform("jobs.show", job_id=job_id)
     return job
@@ -73,7 +74,7 @@ def _later(site: Administration, job_id: str) -> Dict[str, Any]:
 @jobs.command()
 @administered
 @click.argument("job_id")
-def cancel(site: Administration, job_id: str) -> None:
+def cancel(site: Backend, job_id: str) -> None:
     """Cancel a waiting or running feature job; its FATE job fails with that reason."""
     site.perform("jobs.cancel", job_id=job_id)
     click.echo(f"canceled {job_id}")
@@ -82,7 +83,7 @@ def cancel(site: Administration, job_id: str) -> None:
 @jobs.command()
 @administered
 @click.argument("job_id")
-def delete(site: Administration, job_id: str) -> None:
+def delete(site: Backend, job_id: str) -> None:
     """Forget a feature job that has ended, with its result."""
     site.perform("jobs.delete", job_id=job_id)
     click.echo(f"deleted {job_id}")

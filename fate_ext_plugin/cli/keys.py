@@ -5,7 +5,9 @@ from typing import Any, Dict, List, Optional
 
 import click
 
-from fate_ext_plugin.cli.administration import Administration, Here, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
+from fate_ext_plugin.cli.local import LocalBackend
 from fate_ext_plugin.cli.options import AS_JSON, CONF, Moment
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
 from fate_ext_plugin.errors import ExtError, InvalidKey
@@ -26,7 +28,7 @@ def key() -> None:
 @administered
 @AS_JSON
 @PARTY
-def show(site: Administration, as_json: bool, party: Optional[str]) -> None:
+def show(site: Backend, as_json: bool, party: Optional[str]) -> None:
     """Show our own public key: what partners need. After `rotate` also the coming one."""
     found = site.perform("keys.own", {"party": party})["keys"]
     if as_json:
@@ -69,7 +71,7 @@ def export(conf: Path, party: Optional[str], file: Path, coming: bool) -> None:
 @click.argument("file")
 @click.option("--from", "start", type=Moment(), metavar="DATE|Nd", help="Not valid before.")
 @click.option("--until", "end", type=Moment(), metavar="DATE|Nd", help="Not valid from then on.")
-def add(site: Administration, party: str, file: str, start: Optional[str], end: Optional[str]) -> None:
+def add(site: Backend, party: str, file: str, start: Optional[str], end: Optional[str]) -> None:
     """Accept a partner's public key, beside those it has. FILE is PEM; - reads it from stdin."""
     before = site.perform("keys.list")["keys"]
     row = site.perform("keys.add", {
@@ -96,7 +98,7 @@ def generate(conf: Path, party: Optional[str]) -> None:
     if any(kind == "private" and owner == party for owner, kind, _ in rooms.host.site_keys()):
         raise InvalidKey(
             "FATE Flow has a key already, which partners know; `fate-ext key import-from-fate` takes it over.")
-    Here(conf).note(f"key generate, party {party}")
+    LocalBackend(conf).note(f"key generate, party {party}")
     rooms.keys.add_private(party)
     own, = rooms.keys.ring().own_keys(party, now_ms())
     click.echo(f"made a key of party {party}: {_shown(own.fingerprint)}\n{own.rsa.public_pem}\n{SEND}")
@@ -131,7 +133,7 @@ def rotate(conf: Path, party: Optional[str], wait: int, overlap: int) -> None:
         raise InvalidKey(
             f"Party {party} has no key that signs after {date_of(end)}; let the new one start in "
             f"{(end - now) // 3_600_000} hours or less (--starts-in-hours).")
-    Here(conf).note(f"key rotate, party {party}")
+    LocalBackend(conf).note(f"key rotate, party {party}")
     fingerprint = rooms.keys.rotate(party, start, overlap * 3_600_000)
     made = next(own for own in rooms.keys.ring().private[party] if own.fingerprint == fingerprint)
     when = f"from {date_of(start)} on" if wait else "from now on"
@@ -146,7 +148,7 @@ def rotate(conf: Path, party: Optional[str], wait: int, overlap: int) -> None:
 @key.command("list")
 @administered
 @AS_JSON
-def list_keys(site: Administration, as_json: bool) -> None:
+def list_keys(site: Backend, as_json: bool) -> None:
     """List all keys, public and private."""
     found = site.perform("keys.list")["keys"]
     names = ["party_id", "kind", "fingerprint", "valid_from", "valid_until", "created"]
@@ -159,17 +161,17 @@ def list_keys(site: Administration, as_json: bool) -> None:
 @administered
 @click.argument("party")
 @click.argument("fingerprint")
-def remove(site: Administration, party: str, fingerprint: str) -> None:
+def remove(site: Backend, party: str, fingerprint: str) -> None:
     """Revoke a key at once, by (the beginning of) its FINGERPRINT. One of our own only without --url."""
     gone = _one_key(site, party, fingerprint)
-    if gone["kind"] == "private" and isinstance(site, Here):
+    if gone["kind"] == "private" and isinstance(site, LocalBackend):
         _remove_own(site, gone)
     else:
         site.perform("keys.remove", party_id=party, fingerprint=gone["fingerprint"])
     click.echo(f"removed the {gone['kind']} key {gone['fingerprint']} of party {party}")
 
 
-def _one_key(site: Administration, party: str, fingerprint: str) -> Dict[str, Any]:
+def _one_key(site: Backend, party: str, fingerprint: str) -> Dict[str, Any]:
     wanted = fingerprint.lower()
     wanted = wanted[len("sha256:"):] if wanted.startswith("sha256:") else wanted
     found = [row for row in site.perform("keys.list")["keys"]
@@ -181,7 +183,7 @@ def _one_key(site: Administration, party: str, fingerprint: str) -> Dict[str, An
     return dict(found[0])
 
 
-def _remove_own(site: Here, gone: Dict[str, Any]) -> None:
+def _remove_own(site: LocalBackend, gone: Dict[str, Any]) -> None:
     from fate_ext_plugin.cli.rooms import covered_until
     from fate_ext_plugin.db.base import date_of, now_ms
 
@@ -200,7 +202,7 @@ def _remove_own(site: Here, gone: Dict[str, Any]) -> None:
 def import_from_fate(conf: Path) -> None:
     """Take over FATE Flow's own keys, ours and our partners'; those that are here already stay."""
     rooms = _rooms(conf).prove()
-    Here(conf).note("key import-from-fate")
+    LocalBackend(conf).note("key import-from-fate")
     outcome: Dict[str, str] = rooms.keys.take_over(rooms.host.site_keys())
     if not outcome:
         click.echo("FATE Flow has no keys here; there is nothing to import.")
@@ -216,7 +218,7 @@ def import_from_fate(conf: Path) -> None:
 @click.option("--envelope", type=click.Choice(["auto", "require", "off"]),
               help="auto: required once one was seen; require: always; off: never looked at.")
 @click.option("--md5/--no-md5", default=None, help="Accept MD5 signatures, which FATE Flow 1.9 and 1.10 make.")
-def policy(site: Administration, party: str, envelope: Optional[str], md5: Optional[bool]) -> None:
+def policy(site: Backend, party: str, envelope: Optional[str], md5: Optional[bool]) -> None:
     """Show or change what a partner's signatures must be like."""
     if envelope is None and md5 is None:
         agreed = site.perform("policies.show", party_id=party)

@@ -1,12 +1,12 @@
 """Registering with a FATE Flow over its REST interface, POST /v1/service/registry."""
 from typing import Iterator, Tuple
 
+from fate_ext_plugin.access.guard import AccessGuard, redact
+from fate_ext_plugin.apps.service_urls import registry_entry
 from fate_ext_plugin.cli.flow import Flow, Refused
 from fate_ext_plugin.errors import ExtError, InvalidSettings
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence, redact
-from fate_ext_plugin.registration import registry_entry
-from fate_ext_plugin.settings import Settings
+from fate_ext_plugin.settings.model import Settings
 
 
 def register(settings: Settings, url: str) -> Iterator[Tuple[str, str]]:
@@ -21,7 +21,7 @@ def register(settings: Settings, url: str) -> Iterator[Tuple[str, str]]:
     host, port = settings.listen.public
     if host in ("0.0.0.0", "::", ""):
         raise InvalidSettings("listen.host names no address FATE Flow could call; set listen.public_host.")
-    entry = registry_entry(settings, Fence(storage.secret(), (), ()), host, port)
+    entry = registry_entry(settings, AccessGuard(storage.secret(), (), ()), host, port)
     try:
         flow.post("/v1/service/registry", entry).data()
     except Refused as error:

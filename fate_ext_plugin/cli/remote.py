@@ -9,12 +9,12 @@ from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlencode, urlsplit
 
 from fate_ext_plugin.admin.catalog import BY_NAME
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
-from fate_ext_plugin.cli.administration import Administration, as_query, spoken
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
+from fate_ext_plugin.cli.backend import Backend, as_query, spoken
 from fate_ext_plugin.cli.flow import Answer, Refused, Unreachable, exchange
 from fate_ext_plugin.errors import InvalidSettings
-from fate_ext_plugin.harmless import harmless
-from fate_ext_plugin.private_file import require_private
+from fate_ext_plugin.util.secret_file import require_secret_file
+from fate_ext_plugin.util.text import escape_control_characters
 
 MAX_ANSWER_BYTES = 2**26
 # A test of a view takes up to 30 seconds.
@@ -23,7 +23,7 @@ SECRET = "FATE_EXT_APP_SECRET"
 _name = re.compile("[A-Za-z0-9._~:-]+")
 
 
-class Remote(Administration):
+class RemoteBackend(Backend):
     """:param url: such as ``https://10.0.0.5:9390``.
     :raises InvalidSettings: url, app key or secret are missing or can't be used."""
 
@@ -40,7 +40,7 @@ class Remote(Administration):
         operation, values = BY_NAME[name], spoken(said)
         for key, value in path.items():
             if not _name.fullmatch(value) or set(value) == {"."}:
-                raise Refused(f"{harmless(repr(value))} is no {key.replace('_', ' ')}.")
+                raise Refused(f"{escape_control_characters(repr(value))} is no {key.replace('_', ' ')}.")
         query = as_query(values) if operation.method == "GET" else {"method": operation.method}
         target = operation.url(path) + (f"?{urlencode(query)}" if query else "")
         body = values if values and operation.method != "GET" else None
@@ -63,7 +63,7 @@ def _outcome(answer: Answer) -> Any:
     if answer.retcode == 0:
         return answer.get("data")
     if answer.get("code") is not None:
-        raise Refused(harmless(str(answer.get("retmsg") or answer.get("message"))))
+        raise Refused(escape_control_characters(str(answer.get("retmsg") or answer.get("message"))))
     raise Unreachable(f"What answers at {answer.url.partition('?')[0]} is no fate_ext_plugin (HTTP {answer.status}).")
 
 
@@ -74,7 +74,7 @@ def _secret(file: Optional[Path]) -> str:
             raise InvalidSettings(f"--url needs a secret: --app-secret-file FILE, or {SECRET}.")
         return secret
     try:
-        require_private(file)
+        require_secret_file(file)
         return file.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"

@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable, Optional, Tuple
 
-from fate_ext_plugin.auth.box import SecretBox
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import SiteKeys
-from fate_ext_plugin.authentication import open_box, section_of
+from fate_ext_plugin.auth.client_store import Clients
+from fate_ext_plugin.auth.key_store import SiteKeys
+from fate_ext_plugin.auth.secret_box import SecretBox
+from fate_ext_plugin.auth.setup import open_box, section_of
 from fate_ext_plugin.cli.database import not_made_yet, open_host
 from fate_ext_plugin.db.auth import Client, SiteKey
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import MODELS, migrate
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.settings import Settings, read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.settings.model import Settings
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from typing import Any, Dict, Iterator, Tuple
 
 import click
 
-from fate_ext_plugin.cli.administration import Administration, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
 from fate_ext_plugin.cli.options import AS_JSON
 from fate_ext_plugin.cli.table import as_json_text, pairs
 
@@ -12,7 +13,7 @@ from fate_ext_plugin.cli.table import as_json_text, pairs
 @click.command()
 @administered
 @AS_JSON
-def settings(site: Administration, as_json: bool) -> None:
+def settings(site: Backend, as_json: bool) -> None:
     """Show settings, defaults included: with --url those in force there. None of them is a secret."""
     found = site.perform("settings.show")
     click.echo(as_json_text(found) if as_json else pairs(dict(_flat(found))))
@@ -29,7 +30,7 @@ def _flat(found: Dict[str, Any], above: str = "") -> Iterator[Tuple[str, Any]]:
 @click.command()
 @administered
 @AS_JSON
-def health(site: Administration, as_json: bool) -> None:
+def health(site: Backend, as_json: bool) -> None:
     """Say whether a server can do its work; ends with status 1 where it can't.
 
     Without --url only what a command can see of it: database, disk, keys and grants.

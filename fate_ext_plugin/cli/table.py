@@ -3,12 +3,13 @@ import json
 import unicodedata
 from typing import Any, List, Mapping, Sequence
 
-from fate_ext_plugin.harmless import harmless
+from fate_ext_plugin.util.text import escape_control_characters
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, header_line: bool = True) -> str:
     """Columns as wide as their widest cell; None is empty."""
-    cells: List[List[str]] = [["" if cell is None else harmless(str(cell)) for cell in row] for row in rows]
+    cells: List[List[str]] = [
+        ["" if cell is None else escape_control_characters(str(cell)) for cell in row] for row in rows]
     shown = [list(header), *cells] if header_line else cells
     widths = [max((_width(row[i]) for row in shown), default=0) for i in range(len(header))]
     return "\n".join(

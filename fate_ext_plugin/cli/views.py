@@ -3,7 +3,8 @@ from typing import Any, Tuple
 
 import click
 
-from fate_ext_plugin.cli.administration import Administration, administered
+from fate_ext_plugin.cli.administered import administered
+from fate_ext_plugin.cli.backend import Backend
 from fate_ext_plugin.cli.options import AS_JSON
 from fate_ext_plugin.cli.table import as_json_text, table
 from fate_ext_plugin.errors import InvalidSettings
@@ -17,7 +18,7 @@ def views() -> None:
 @views.command("list")
 @administered
 @AS_JSON
-def list_views(site: Administration, as_json: bool) -> None:
+def list_views(site: Backend, as_json: bool) -> None:
     """List the feature views."""
     found = site.perform("views.list")["views"]
     click.echo(as_json_text(found) if as_json else table(
@@ -35,7 +36,7 @@ def list_views(site: Administration, as_json: bool) -> None:
 @click.option("--feature", "features", metavar="COLUMN", multiple=True,
               help="Only this column (also repeated); without it all.")
 def test(
-    site: Administration, as_json: bool, view: str, ids: Tuple[str, ...], parameters: Tuple[str, ...],
+    site: Backend, as_json: bool, view: str, ids: Tuple[str, ...], parameters: Tuple[str, ...],
     features: Tuple[str, ...],
 ) -> None:
     """Show the features that up to 100 IDs would get of a view."""

@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from marshmallow import Schema, ValidationError, fields
 
 from fate_ext_plugin.errors import ExtError, InvalidRequestBody
-from fate_ext_plugin.schema.settings import Boolean, Integer
+from fate_ext_plugin.util.fields import Boolean, Integer
 
 Typed = Mapping[str, Sequence[str]]
 

@@ -5,11 +5,11 @@ from typing import Any, Callable, Dict, Optional
 
 from werkzeug.routing import Map, Rule
 
-from fate_ext_plugin.auth.keys import ENVELOPES
-from fate_ext_plugin.auth.scheme import ALGORITHMS
+from fate_ext_plugin.auth.client_signature import ALGORITHMS
+from fate_ext_plugin.auth.key_store import ENVELOPES
 from fate_ext_plugin.console.charts import charts
 from fate_ext_plugin.console.form import Form
-from fate_ext_plugin.console.visit import Visit
+from fate_ext_plugin.console.page_context import PageContext
 from fate_ext_plugin.errors import UnknownKey
 from fate_ext_plugin.feature.job import ACTIVE, STATUSES
 from fate_ext_plugin.schema.admin import CHECKS, SPANS
@@ -26,7 +26,7 @@ class Page:
     rule: str
     name: str
     section: str
-    show: Callable[[Visit, Form, Any], Context]
+    show: Callable[[PageContext, Form, Any], Context]
     live: Optional[float] = None
 
 
@@ -43,64 +43,64 @@ class Action:
     then: Optional[str] = None
 
 
-def overview(visit: Visit, form: Form, outcome: Any) -> Context:
-    found, asked = visit.search("overview.show", {})
+def overview(page_context: PageContext, form: Form, outcome: Any) -> Context:
+    found, asked = page_context.search("overview.show", {})
     return {"overview": found, "charts": charts(found) if found else [], "span": found.get("span"), "spans": SPANS,
-            "asked": asked, "health": visit.look("health.show")}
+            "asked": asked, "health": page_context.look("health.show")}
 
 
-def jobs(visit: Visit, form: Form, outcome: Any) -> Context:
-    found, asked = visit.search("jobs.list", {"jobs": [], "count": 0, "page": 1, "page_size": PAGE_SIZE})
-    return {**found, "asked": asked, "statuses": STATUSES, "views": sorted(visit.desk.settings.views),
+def jobs(page_context: PageContext, form: Form, outcome: Any) -> Context:
+    found, asked = page_context.search("jobs.list", {"jobs": [], "count": 0, "page": 1, "page_size": PAGE_SIZE})
+    return {**found, "asked": asked, "statuses": STATUSES, "views": sorted(page_context.context.settings.views),
             "active": sum(job["status"] in ACTIVE for job in found["jobs"])}
 
 
-def job(visit: Visit, form: Form, outcome: Any) -> Context:
-    found = visit.look("jobs.show", **visit.path)
+def job(page_context: PageContext, form: Form, outcome: Any) -> Context:
+    found = page_context.look("jobs.show", **page_context.path)
     return {"job": found, "active": found["status"] in ACTIVE, "request": json.dumps(
         found["request"], ensure_ascii=False, indent=2)}
 
 
-def views(visit: Visit, form: Form, outcome: Any) -> Context:
-    return {**visit.look("views.list"), "sample": outcome, "tested": form.path.get("name")}
+def views(page_context: PageContext, form: Form, outcome: Any) -> Context:
+    return {**page_context.look("views.list"), "sample": outcome, "tested": form.path.get("name")}
 
 
-def clients(visit: Visit, form: Form, outcome: Any) -> Context:
-    return {**visit.look("clients.list"), "algorithms": list(ALGORITHMS)}
+def clients(page_context: PageContext, form: Form, outcome: Any) -> Context:
+    return {**page_context.look("clients.list"), "algorithms": list(ALGORITHMS)}
 
 
-def keys(visit: Visit, form: Form, outcome: Any) -> Context:
+def keys(page_context: PageContext, form: Form, outcome: Any) -> Context:
     own, why_none = [], None
     try:
-        own = visit.look("keys.own")["keys"]
+        own = page_context.look("keys.own")["keys"]
     except UnknownKey as error:
         why_none = error.message
-    return {**visit.look("keys.list"), **visit.look("policies.list"), "own": own, "why_none": why_none,
+    return {**page_context.look("keys.list"), **page_context.look("policies.list"), "own": own, "why_none": why_none,
             "envelopes": ENVELOPES}
 
 
-def grants(visit: Visit, form: Form, outcome: Any) -> Context:
-    found, asked = visit.search("grants.list", {"grants": [], "count": 0, "page": 1, "page_size": PAGE_SIZE})
+def grants(page_context: PageContext, form: Form, outcome: Any) -> Context:
+    found, asked = page_context.search("grants.list", {"grants": [], "count": 0, "page": 1, "page_size": PAGE_SIZE})
     return {**found, "asked": asked}
 
 
-def grant(visit: Visit, form: Form, outcome: Any) -> Context:
-    return {"grant": visit.look("grants.show", **visit.path)}
+def grant(page_context: PageContext, form: Form, outcome: Any) -> Context:
+    return {"grant": page_context.look("grants.show", **page_context.path)}
 
 
-def explain(visit: Visit, form: Form, outcome: Any) -> Context:
-    if visit.desk.set_up_permission is None:
-        visit.look("grants.list")  # says so
+def explain(page_context: PageContext, form: Form, outcome: Any) -> Context:
+    if page_context.context.set_up_permission is None:
+        page_context.look("grants.list")  # says so
     return {"decision": outcome}
 
 
-def audit(visit: Visit, form: Form, outcome: Any) -> Context:
-    found, asked = visit.search("audit.search", {"decisions": [], "cursor": None})
+def audit(page_context: PageContext, form: Form, outcome: Any) -> Context:
+    found, asked = page_context.search("audit.search", {"decisions": [], "cursor": None})
     return {**found, "asked": asked, "checks": CHECKS}
 
 
-def site(visit: Visit, form: Form, outcome: Any) -> Context:
-    return {"settings": visit.look("settings.show"), "health": visit.look("health.show")}
+def site(page_context: PageContext, form: Form, outcome: Any) -> Context:
+    return {"settings": page_context.look("settings.show"), "health": page_context.look("health.show")}
 
 
 OVERVIEW = Page("/", "overview", "overview", overview, live=30)

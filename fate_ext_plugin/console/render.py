@@ -6,7 +6,7 @@ from typing import Any, Optional
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fate_ext_plugin.console.assets import ASSETS
-from fate_ext_plugin.console.visit import CONSOLE, url
+from fate_ext_plugin.console.page_context import CONSOLE, url
 from fate_ext_plugin.feature.job import ACTIVE
 
 _environment = Environment(

@@ -10,7 +10,7 @@ from typing import Callable, Dict, Optional
 
 from itsdangerous import BadSignature, Signer
 
-from fate_ext_plugin.auth.clients import Client
+from fate_ext_plugin.auth.client_store import Client
 
 COOKIE = "fate_ext_console"
 IDLE_SECONDS, LONGEST_SECONDS = 30 * 60, 8 * 3600
@@ -19,7 +19,7 @@ MAX_SESSIONS, MAX_NOTICES = 1000, 10
 
 
 @dataclass(frozen=True)
-class Notice:
+class FlashMessage:
     """What the next page says, once. ``said``: a key of the languages; ``secret``: a client's new one."""
 
     said: str
@@ -35,18 +35,18 @@ class Session:
     version: str
     began: float
     seen: float
-    notices: Dict[str, Notice] = field(default_factory=dict)
+    flash_messages: Dict[str, FlashMessage] = field(default_factory=dict)
 
-    def leave(self, notice: Notice) -> str:
+    def leave(self, flash_message: FlashMessage) -> str:
         """Returns the word with which :meth:`take` gives it."""
-        if len(self.notices) >= MAX_NOTICES:
-            self.notices.clear()
+        if len(self.flash_messages) >= MAX_NOTICES:
+            self.flash_messages.clear()
         word = secrets.token_urlsafe(12)
-        self.notices[word] = notice
+        self.flash_messages[word] = flash_message
         return word
 
-    def take(self, word: str) -> Optional[Notice]:
-        return self.notices.pop(word, None)
+    def take(self, word: str) -> Optional[FlashMessage]:
+        return self.flash_messages.pop(word, None)
 
 
 class Sessions:

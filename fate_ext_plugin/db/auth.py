@@ -5,7 +5,7 @@ from fate_ext_plugin.db.base import AnyTextField, ExtModel
 
 
 class Client(ExtModel):
-    """Lists are JSON; secrets are sealed by :mod:`fate_ext_plugin.auth.box`; times in ms since 1970."""
+    """Lists are JSON; secrets are sealed by :mod:`fate_ext_plugin.auth.secret_box`; times in ms since 1970."""
 
     f_app_key = CharField(max_length=64, primary_key=True)
     f_name = AnyTextField()

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from fate_ext_plugin.errors import ExtError, WorkerError
+from fate_ext_plugin.feature.engine.worker import Task
 from fate_ext_plugin.feature.source import Counts
-from fate_ext_plugin.feature.worker import Task
-from fate_ext_plugin.private_file import private_opener
+from fate_ext_plugin.util.secret_file import private_opener
 
 logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
@@ -43,7 +43,7 @@ class Child:
         with open(log, "wb", opener=private_opener) as stderr:
             # In a session of its own: Ctrl-C in the server's terminal is for the server, which puts its jobs back.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "fate_ext_plugin.feature.worker"], start_new_session=True,
+                [sys.executable, "-m", "fate_ext_plugin.feature.engine.worker"], start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, close_fds=True)
 
     @property

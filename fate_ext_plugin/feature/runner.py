@@ -8,14 +8,14 @@ from typing import Callable, Dict, Mapping, Optional
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.errors import DatabaseUnavailable, ExtError, NotReady, UnknownJob, WorkerError
 from fate_ext_plugin.feature import job as states
-from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.child import Child, Stopped
+from fate_ext_plugin.feature.engine.worker import Task
 from fate_ext_plugin.feature.job import MAX_ATTEMPTS, Job, Jobs
 from fate_ext_plugin.feature.servers import Servers
 from fate_ext_plugin.feature.source import Workspace
 from fate_ext_plugin.feature.storage import Storage, disk_errors
 from fate_ext_plugin.feature.view import View
-from fate_ext_plugin.feature.worker import Task
+from fate_ext_plugin.feature.waiters import JobWaiters
 
 logger = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
@@ -29,12 +29,13 @@ class Runner:
     files."""
 
     def __init__(
-        self, jobs: Jobs, storage: Storage, views: Mapping[str, View], board: Board, owner: str, servers: Servers, *,
+        self, jobs: Jobs, storage: Storage, views: Mapping[str, View], waiters: JobWaiters, owner: str,
+        servers: Servers, *,
         concurrent: int, threads: int, memory_bytes: int, timeout: float, retention: float, history: float,
         on_end: Optional[Callable[[Job], None]] = None,
     ) -> None:
         """:param on_end: is given each job that ran here, when it has ended."""
-        self._jobs, self._storage, self._views, self._board, self._owner = jobs, storage, views, board, owner
+        self._jobs, self._storage, self._views, self._waiters, self._owner = jobs, storage, views, waiters, owner
         self._servers = servers
         self._concurrent, self._threads, self._memory_bytes = concurrent, threads, memory_bytes
         self._timeout, self._retention, self._history, self._on_end = timeout, retention, history, on_end
@@ -45,7 +46,7 @@ class Runner:
         self._threads_of_jobs: Dict[str, threading.Thread] = {}
         self._spare: Optional[Child] = None
         self._dispatcher = threading.Thread(target=self._dispatch, name="fate-ext-runner", daemon=True)
-        self._watcher = threading.Thread(target=self._watch, name="fate-ext-servers", daemon=True)
+        self._prober = threading.Thread(target=self._probe, name="fate-ext-servers", daemon=True)
 
     def start(self) -> None:
         """Take up what a predecessor left behind, then begin. Call while owning the storage's lock."""
@@ -56,7 +57,7 @@ class Runner:
         for job in self._jobs.owned(self._owner, states.RUNNING):
             self._retry(job)
         self._dispatcher.start()
-        self._watcher.start()
+        self._prober.start()
 
     def _take_up_incoming(self) -> None:
         """A predecessor may have been killed after an upload's row was written; of others nothing was accepted."""
@@ -80,7 +81,7 @@ class Runner:
         """Put running jobs back and end their processes; queries that are held say that their jobs go on."""
         self._stopping.set()
         self._wake.set()
-        for thread in (self._dispatcher, self._watcher):
+        for thread in (self._dispatcher, self._prober):
             if thread.is_alive():
                 thread.join(10.0)  # it begins no job any more
         with self._lock:
@@ -90,13 +91,13 @@ class Runner:
         for thread in threads:
             thread.join(10.0)
         self._drop_spare()
-        self._board.close()
+        self._waiters.close()
 
     def require_alive(self) -> None:
         """:raises NotReady: no job would be run."""
         if self._stopping.is_set():
             raise NotReady("The server is stopping.")
-        if not (self._dispatcher.is_alive() and self._watcher.is_alive()):
+        if not (self._dispatcher.is_alive() and self._prober.is_alive()):
             raise NotReady("The thread that runs jobs has ended; look at the server's log and restart it.")
 
     def wake(self) -> None:
@@ -115,7 +116,7 @@ class Runner:
         """Cancel a job here or on another server; False where it has ended."""
         canceled = self._jobs.cancel(job_id)
         if canceled:
-            self._board.announce([job_id])
+            self._waiters.announce([job_id])
             self._wake.set()
         return canceled
 
@@ -167,9 +168,9 @@ class Runner:
         """Learn what other processes did: jobs canceled, ended or taken over; and a row whose runner is gone."""
         with self._lock:
             running = dict(self._running)
-        watched = set(self._board.watched())
+        watched = set(self._waiters.watched())
         statuses = self._jobs.statuses(watched)
-        self._board.announce(name for name in watched if statuses.get(name) not in states.ACTIVE)
+        self._waiters.announce(name for name in watched if statuses.get(name) not in states.ACTIVE)
         ours = {job.job_id: job for job in self._jobs.owned(self._owner, states.RUNNING)}
         for job_id, stop in running.items():
             if job_id not in ours:
@@ -186,13 +187,13 @@ class Runner:
     def clean(self) -> None:
         """The janitor, one for all servers that see the same files: expire results, forget old rows, remove files that
         no row knows."""
-        if not self._servers.leads():
+        if not self._servers.is_leader():
             return
-        mates, old = self._servers.mates(), now_ms() - int(self._history * 1000)
-        for job in self._jobs.ended_before(mates, states.SUCCESS, now_ms() - int(self._retention * 1000)):
+        peers, old = self._servers.peers(), now_ms() - int(self._history * 1000)
+        for job in self._jobs.ended_before(peers, states.SUCCESS, now_ms() - int(self._retention * 1000)):
             if self._jobs.expire(job.job_id):
                 self._storage.forget(job.job_id)
-        self._jobs.forget_ended_before(mates, old)
+        self._jobs.forget_ended_before(peers, old)
         self._servers.forget(old)
         self._tidy()
 
@@ -215,10 +216,10 @@ class Runner:
 
     # -- the thread that watches the other servers ------------------------------------------------------------------
 
-    def _watch(self) -> None:
+    def _probe(self) -> None:
         while not self._stopping.wait(self._servers.beat_seconds):
             try:
-                self._servers.beat()
+                self._servers.heartbeat()
                 self._servers.look()
                 self._take_over()
             except Exception as error:
@@ -229,11 +230,11 @@ class Runner:
         gone = self._servers.gone()
         if not gone:
             return
-        mates = self._servers.mates()
+        peers = self._servers.peers()
         for job in self._jobs.active_of(gone):
             if job.job_id in self._running:
                 continue  # lost before, by this server; its run has not ended yet
-            if job.owner in mates:
+            if job.owner in peers:
                 self._retry(job)
             else:
                 self._fail(job, WorkerError(
@@ -253,7 +254,7 @@ class Runner:
             # waits on.
             logger.error("job %s: its end could not be stored", job.job_id)
         else:
-            self._board.announce([job.job_id])
+            self._waiters.announce([job.job_id])
         finally:
             with self._lock:
                 self._running.pop(job.job_id, None)

@@ -15,7 +15,7 @@ from fate_ext_plugin.db.place import kind_of, place_of
 from fate_ext_plugin.db.server import Secret
 from fate_ext_plugin.errors import InvalidSettings, OtherDatabase
 from fate_ext_plugin.feature.database_name import database_name, given_name
-from fate_ext_plugin.private_file import replace_private
+from fate_ext_plugin.util.secret_file import replace_secret_file
 
 logger = logging.getLogger(__name__)
 FILE = "database"
@@ -38,7 +38,7 @@ def record_database(store: Store, data_dir: Path) -> None:
         logger.warning("the database is now %s, it was %s: jobs, clients, keys and grants are those of the new one",
                        new[1], old[1])
     try:
-        replace_private(path, json.dumps(dict(zip(("name", "place"), new))).encode("utf-8"))
+        replace_secret_file(path, json.dumps(dict(zip(("name", "place"), new))).encode("utf-8"))
     except OSError as error:
         raise InvalidSettings(f"{path} can't be written: {error.strerror}.") from None
 

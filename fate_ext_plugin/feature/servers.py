@@ -28,7 +28,7 @@ class Server:
     version: str
     files: str
     settings: Mapping[str, str] = field(default_factory=dict)
-    beat: int = 0
+    heartbeat: int = 0
     beat_time: int = 0
 
 
@@ -49,7 +49,7 @@ class Servers:
 
     @property
     def beat_seconds(self) -> float:
-        """How often to call :meth:`beat` and :meth:`look`."""
+        """How often to call :meth:`heartbeat` and :meth:`look`."""
         return self.beat_seconds_of(self._timeout)
 
     def join(self) -> None:
@@ -64,7 +64,7 @@ class Servers:
     def _mine(self) -> Any:
         return Row.f_instance == self._own.instance
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         if not self._store.call(lambda: Row.change(f_beat=Row.f_beat + 1).where(self._mine).execute()):
             self.join()
 
@@ -76,8 +76,9 @@ class Servers:
             self._seen = {}  # we did not look, or were paused ourselves
         self._looked = now
         seen = {row.instance: self._seen.get(row.instance, (None, 0.0)) for row in rows}
-        self._seen = {row.instance: (row.beat, seen[row.instance][1] if seen[row.instance][0] == row.beat else now)
-                      for row in rows}
+        self._seen = {
+            row.instance: (row.heartbeat, seen[row.instance][1] if seen[row.instance][0] == row.heartbeat else now)
+            for row in rows}
         self._files = {**{row.instance: row.files for row in rows}, self._own.instance: self._own.files}
 
     def gone(self) -> Set[str]:
@@ -89,14 +90,14 @@ class Servers:
         """This one and all others that are not gone, as far as is known."""
         return self._files.keys() - self.gone()
 
-    def mates(self) -> List[str]:
+    def peers(self) -> List[str]:
         """This one and those, gone or not, that see the same files."""
         return sorted(instance for instance, files in self._files.items() if files == self._own.files)
 
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this is the one of its living mates that keeps house for all."""
         gone = self.gone()
-        return next(mate for mate in self.mates() if mate not in gone) == self._own.instance
+        return next(mate for mate in self.peers() if mate not in gone) == self._own.instance
 
     def find(self, instance: str) -> Optional[Server]:
         """As it is in the database now; None where nothing is known of it."""

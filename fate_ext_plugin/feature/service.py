@@ -19,7 +19,6 @@ from fate_ext_plugin.errors import (
     UploadTooLarge,
 )
 from fate_ext_plugin.feature import job as states
-from fate_ext_plugin.feature.board import Board
 from fate_ext_plugin.feature.id_file import IdFile
 from fate_ext_plugin.feature.job import Job, Jobs
 from fate_ext_plugin.feature.runner import Runner
@@ -27,7 +26,8 @@ from fate_ext_plugin.feature.servers import Servers
 from fate_ext_plugin.feature.source import Join
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.feature.view import View, choose_view
-from fate_ext_plugin.settings import Settings
+from fate_ext_plugin.feature.waiters import JobWaiters
+from fate_ext_plugin.settings.model import Settings
 
 # An upload looks at the free disk space again after so many bytes.
 SPACE_CHECK_BYTES = 64 * 2**20
@@ -55,12 +55,12 @@ class FeatureService:
     """Upload, query and download, as FATE Flow's ApiReader means them (contract sections 1 and 2)."""
 
     def __init__(
-        self, settings: Settings, jobs: Jobs, storage: Storage, runner: Runner, board: Board, owner: str,
+        self, settings: Settings, jobs: Jobs, storage: Storage, runner: Runner, waiters: JobWaiters, owner: str,
         servers: Servers, fate_job_running: FateJobRunning, on_upload: Optional[Callable[[int], None]] = None,
     ) -> None:
         """:param on_upload: is told the bytes of each ID file that is accepted."""
         self._settings, self._jobs, self._storage, self._runner = settings, jobs, storage, runner
-        self._board, self._owner, self._servers = board, owner, servers
+        self._waiters, self._owner, self._servers = waiters, owner, servers
         self._fate_job_running = fate_job_running
         self._on_upload = on_upload
         self._lock = threading.Lock()
@@ -143,13 +143,13 @@ class FeatureService:
     def query(self, job_id: str) -> Job:
         return self._jobs.get(job_id)
 
-    def hold(self, job_id: str, seconds: float, beat: float) -> Iterator[Job]:
+    def hold(self, job_id: str, seconds: float, heartbeat: float) -> Iterator[Job]:
         """Yield the job every ``beat`` seconds, and a last time when it ended or ``seconds`` passed.
 
         With too many queries held, or a job that has ended, the first is the last.
         """
         deadline = time.monotonic() + seconds
-        with self._board.wait_for(job_id) as ended:
+        with self._waiters.wait_for(job_id) as ended:
             while True:
                 # Looked at after waiting began, or was ended, so that no end is missed.
                 over = ended is None or ended.is_set()
@@ -158,7 +158,7 @@ class FeatureService:
                 yield job
                 if ended is None or over or not job.active or left <= 0:
                     return
-                ended.wait(min(beat, left))
+                ended.wait(min(heartbeat, left))
 
     def result(self, job_id: str, sign: Optional[str], sent_to: Optional[str] = None) -> Union[Result, Elsewhere]:
         """Open the feature file, or say who has it.
@@ -175,7 +175,7 @@ class FeatureService:
         if job.status != states.SUCCESS:
             reason = f" {job.public_error}" if job.public_error else ""
             raise ResultNotReady(f"The feature job is {job.status}, so there is nothing to download.{reason}")
-        if job.owner not in self._servers.mates():
+        if job.owner not in self._servers.peers():
             return self._elsewhere(job.owner, sent_to)
         try:
             file = open(self._storage.result(job_id, job.attempt), "rb", buffering=0)  # noqa: SIM115 - the caller closes it

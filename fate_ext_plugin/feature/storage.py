@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import BinaryIO, Iterator, List, Optional, Tuple
 
 from fate_ext_plugin.errors import DiskFull, InvalidSettings
-from fate_ext_plugin.private_file import (
-    make_private,
+from fate_ext_plugin.util.disk import FULL
+from fate_ext_plugin.util.secret_file import (
+    make_secret_file,
     mode_of,
     private_opener,
-    replace_private,
-    require_private,
+    replace_secret_file,
+    require_secret_file,
     sync,
     take_from_others,
 )
@@ -34,7 +35,6 @@ from fate_ext_plugin.private_file import (
 logger = logging.getLogger(__name__)
 # How long a start waits for a predecessor that is still going down.
 LOCK_WAIT_SECONDS = 10.0
-FULL = (errno.ENOSPC, errno.EDQUOT)
 UNUSABLE = (*FULL, errno.EROFS, errno.EIO)
 PROBE_BYTES = 4096
 # What the server and the commands keep in data_dir: other files there are none of ours.
@@ -127,8 +127,8 @@ class Storage:
     def secret(self) -> bytes:
         """The random secret behind the capability tokens, made on first use (32 bytes, mode 0600)."""
         path = self._root / "secret"
-        make_private(path, secrets.token_bytes(32))
-        require_private(path)
+        make_secret_file(path, secrets.token_bytes(32))
+        require_secret_file(path)
         secret = path.read_bytes()
         if len(secret) != 32:
             raise InvalidSettings(f"{path} is damaged; delete it and restart, then register again.")
@@ -136,7 +136,7 @@ class Storage:
 
     def keep_secret(self, secret: bytes) -> None:
         """Keep that one from now on."""
-        replace_private(self._root / "secret", secret)
+        replace_secret_file(self._root / "secret", secret)
 
     def instance_id(self) -> str:
         """This data_dir's name in the database: the server's that owns it."""
@@ -289,7 +289,7 @@ def _taken(path: Path) -> bool:
 
 def _name_in(path: Path) -> str:
     """The name that a file holds, made once, also by several servers at once."""
-    make_private(path, secrets.token_hex(8).encode("ascii"))
+    make_secret_file(path, secrets.token_hex(8).encode("ascii"))
     return path.read_text("ascii").strip()
 
 
@@ -300,14 +300,6 @@ def _remove(path: Path) -> None:
     else:
         with suppress(OSError):
             path.unlink()
-
-
-def says_disk_full(error: BaseException) -> bool:
-    """DuckDB says it in words: of a file that it writes, or of its limit of what it spills."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in FULL
-    words = {"IOException": os.strerror(errno.ENOSPC), "OutOfMemoryException": "max_temp_directory_size"}
-    return type(error).__name__ in words and words[type(error).__name__] in str(error)
 
 
 @contextmanager

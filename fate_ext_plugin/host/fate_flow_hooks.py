@@ -7,7 +7,6 @@ import time
 from typing import Any, Callable, List, Optional
 
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, SERVER_ERROR, ExtError, NotPermitted
-from fate_ext_plugin.harmless import harmless
 from fate_ext_plugin.host.fate_flow_partners import guard_partner_requests
 from fate_ext_plugin.host.fate_flow_v1 import (
     FateFlowV1,
@@ -19,6 +18,7 @@ from fate_ext_plugin.host.fate_flow_v1 import (
 from fate_ext_plugin.host.own_workers import keep_operation_to_own_workers
 from fate_ext_plugin.host.scheduling import refuse_changed_jobs
 from fate_ext_plugin.host.switches import refuse_without_hooks, require_hooks
+from fate_ext_plugin.util.text import escape_control_characters
 
 RETRY_SECONDS = 5.0
 
@@ -53,7 +53,7 @@ def in_server() -> bool:
 
 
 def _open_authentication() -> Any:
-    from fate_ext_plugin.authentication import open_authentication
+    from fate_ext_plugin.auth.setup import open_authentication
 
     if in_server():
         require_guarded_partners()
@@ -64,7 +64,7 @@ def _open_authentication() -> Any:
 
 
 def _open_signer() -> Any:
-    from fate_ext_plugin.authentication import open_signer
+    from fate_ext_plugin.auth.setup import open_signer
 
     if in_server():
         return authentication().sites
@@ -73,7 +73,7 @@ def _open_signer() -> Any:
 
 
 def _open_permission() -> Any:
-    from fate_ext_plugin.permission.opened import open_permission
+    from fate_ext_plugin.permission.setup import open_permission
 
     host = FateFlowV1()
     _warn_of_switches(host)
@@ -91,7 +91,7 @@ def _record_database(host: FateFlowV1) -> None:
 
 
 settings = Once(read_settings)
-#: this server's :class:`fate_ext_plugin.authentication.Authentication`, shared by the hooks and the HTTP services
+#: this server's :class:`fate_ext_plugin.auth.setup.Authentication`, shared by the hooks and the HTTP services
 authentication = Once(_open_authentication)
 signer = Once(_open_signer)
 #: this server's :class:`fate_ext_plugin.permission.check.Permission`, shared likewise
@@ -214,15 +214,15 @@ def _job_id() -> Any:
 
 
 def _note_refusal(packet: Any, context: Any, refusal: Exception) -> None:
-    party, peer = harmless(packet.header.src.partyId[:20]), str(context.peer())
-    what = harmless(f"{packet.header.operator[:10]} {packet.body.key[:200]}")
+    party, peer = escape_control_characters(packet.header.src.partyId[:20]), str(context.peer())
+    what = escape_control_characters(f"{packet.header.operator[:10]} {packet.body.key[:200]}")
     server_logger().warning(
         "fate_ext_plugin refuses a gRPC packet of party %s, from %s, for %s: %s", party, peer, what, refusal)
     try:
         if settings().authentication is not None:
             authentication().audit.write("site", False, party, what, peer, "gRPC path")
     except Exception as error:  # the packet is refused all the same
-        server_logger().error("fate_ext_plugin can't write this to the audit trail: %s", error)
+        server_logger().error("fate_ext_plugin can't write this to the audit log: %s", error)
 
 
 def _further_columns() -> Any:
@@ -253,7 +253,7 @@ def _first(registered: List[Any], name: str) -> None:
 def _client_request(parm: Any) -> Any:
     from flask import request
 
-    from fate_ext_plugin.auth.scheme import ClientRequest
+    from fate_ext_plugin.auth.client_signature import ClientRequest
 
     return ClientRequest(
         full_path=parm.full_path, headers=parm.headers, body=parm.data if parm.json else b"",
@@ -271,7 +271,7 @@ def _address() -> Any:
     """Where the request that is served now comes from."""
     from flask import request
 
-    from fate_ext_plugin.fence import caller_of
+    from fate_ext_plugin.util.network import caller_of
 
     return caller_of(
         request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings().trusted_proxies)

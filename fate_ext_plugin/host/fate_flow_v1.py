@@ -166,13 +166,14 @@ def base_dir() -> str:
 
 
 def read_settings() -> Any:
-    """Our section of service_conf.yaml, as :class:`fate_ext_plugin.settings.Settings`.
+    """Our section of service_conf.yaml, as :class:`fate_ext_plugin.settings.model.Settings`.
 
     :raises InvalidSettings: it can't be used.
     """
     from pathlib import Path
 
-    from fate_ext_plugin.settings import SECTION, parse_settings
+    from fate_ext_plugin.settings.load import parse_settings
+    from fate_ext_plugin.settings.model import SECTION
 
     return parse_settings(read_section(SECTION), Path(base_dir()))
 

@@ -2,10 +2,10 @@
 import sys
 from typing import Any
 
-from fate_ext_plugin.harmless import harmless
 from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1, server_logger
 from fate_ext_plugin.host.own_workers import says_it_is_this_site
 from fate_ext_plugin.permission.scheduling import PREFIXES, objection
+from fate_ext_plugin.util.text import escape_control_characters
 
 
 def refuse_changed_jobs() -> None:
@@ -34,7 +34,7 @@ def _refuse_changed_job() -> Any:
                         says_it_is_this_site(), lambda: _inheritance(path))
     if refusal is None:
         return None
-    server_logger().warning("fate_ext_plugin refuses %s: %s", harmless(request.path), refusal)
+    server_logger().warning("fate_ext_plugin refuses %s: %s", escape_control_characters(request.path), refusal)
     return get_json_result(RetCode.PERMISSION_ERROR, refusal)
 
 

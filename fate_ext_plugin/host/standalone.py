@@ -6,9 +6,10 @@ from playhouse.db_url import connect
 
 from fate_ext_plugin.db import patience
 from fate_ext_plugin.db.base import Store
+from fate_ext_plugin.db.url import SQLITE, DatabaseSettings
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.host import Frame, resolve
-from fate_ext_plugin.settings import SQLITE, DatabaseSettings, Settings
+from fate_ext_plugin.settings.model import Settings
 
 
 class Standalone:

@@ -100,16 +100,16 @@ def require_hook(switch: Switch) -> None:
     from fate_flow.hook import HookManager
 
     if is_on(switch) and not getattr(HookManager, switch.hooks):
-        raise InvalidSettings(
-            f"{switch.key} is on in service_conf.yaml, but no hook is registered for it, so everything that it checks "
-            f"is refused. {' '.join(_wrong_lines(switch))}")
+        text = (f"{switch.key} is on in service_conf.yaml, but no hook is registered for it, so everything that it "
+                f"checks is refused. {' '.join(_wrong_lines(switch))}")
+        raise InvalidSettings(text, public=text)
 
 
 def require_hooks() -> None:
     """:raises InvalidSettings: FATE Flow has no hook for a switch that is on; names each."""
-    missing = list(_missing_hooks())
+    missing = " ".join(_missing_hooks())
     if missing:
-        raise InvalidSettings(" ".join(missing))
+        raise InvalidSettings(missing, public=missing)
 
 
 def problems() -> Iterator[str]:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.audit.log import AuditLog
 from fate_ext_plugin.errors import ExtError, NotPermitted
-from fate_ext_plugin.harmless import harmless
 from fate_ext_plugin.permission.calendar import Calendar, Moment
 from fate_ext_plugin.permission.grant import Grant, Used
 from fate_ext_plugin.permission.grants import Grants, Source
 from fate_ext_plugin.permission.item import COMPONENT, Item, code_point, unplain
 from fate_ext_plugin.permission.request import PermissionRequest, read_request
-from fate_ext_plugin.permission.uses import Uses
+from fate_ext_plugin.permission.usage import Uses
+from fate_ext_plugin.util.text import escape_control_characters
 
 logger = logging.getLogger(__name__)
 # fate_flow.entity.permission_parameters.CheckReturn
@@ -75,7 +75,7 @@ class Decision:
 
     def message(self) -> str:
         """For the partner, whose job it is, and for the log: one line."""
-        return harmless(self._message())
+        return escape_control_characters(self._message())
 
     def _message(self) -> str:
         if self.local:
@@ -126,7 +126,7 @@ class Permission:
     :param check_local: ask for grants for the site's own jobs, too."""
 
     def __init__(
-        self, grants: Grants, uses: Uses, calendar: Calendar, audit: Optional[AuditTrail], own_party: str,
+        self, grants: Grants, uses: Uses, calendar: Calendar, audit: Optional[AuditLog], own_party: str,
         mode: str = ENFORCE, check_local: bool = False, clock: Callable[[], float] = time.time,
     ) -> None:
         self.grants, self.calendar, self.audit, self.own_party, self.mode = grants, calendar, audit, own_party, mode

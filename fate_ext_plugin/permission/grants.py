@@ -20,13 +20,13 @@ from typing import (
     Tuple,
 )
 
-from fate_ext_plugin.cached import Cached
 from fate_ext_plugin.db import permission as tables
 from fate_ext_plugin.db.base import Store, create_once, dicts, stamped
 from fate_ext_plugin.errors import GrantTaken, UnknownGrant
 from fate_ext_plugin.permission.calendar import parse_hours
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.item import STAR, Item
+from fate_ext_plugin.util.refreshing_cache import RefreshingCache
 
 # A grant that another server stored counts here so soon.
 REFRESH_SECONDS = 1.0
@@ -78,7 +78,7 @@ class _Answers:
 class Grants:
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._answers: Cached[_Answers] = Cached(self._look, refresh=REFRESH_SECONDS)
+        self._answers: RefreshingCache[_Answers] = RefreshingCache(self._look, refresh=REFRESH_SECONDS)
 
     # -- finding -------------------------------------------------------------------------------------------------------
 

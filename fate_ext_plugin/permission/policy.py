@@ -31,14 +31,14 @@ def difference(before: Iterable[Grant], after: Iterable[Grant]) -> Difference:
 
 
 class Past(NamedTuple):
-    """A request of the past, from the audit trail; ``time``: s since 1970."""
+    """A request of the past, from the audit log; ``time``: s since 1970."""
 
     time: float
     request: PermissionRequest
 
 
 def past_requests(entries: Iterable[Mapping[str, Any]], since: float) -> List[Past]:
-    """Of the audit trail's entries, newest first, those of permission that can be tried again; oldest first, each job
+    """Of the audit log's entries, newest first, those of permission that can be tried again; oldest first, each job
     once a role, as it was asked last."""
     found: Dict[Any, Past] = {}
     for entry in entries:
@@ -83,7 +83,7 @@ class _Uses:
 
 
 def _use(request: PermissionRequest) -> Any:
-    """What counts as one use (:class:`fate_ext_plugin.permission.uses.Uses`); None where each request does."""
+    """What counts as one use (:class:`fate_ext_plugin.permission.usage.Uses`); None where each request does."""
     return request.job and (request.party, request.job, request.role, request.site)
 
 

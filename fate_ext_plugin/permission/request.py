@@ -43,7 +43,7 @@ class PermissionRequest:
     local: bool = False
 
     def to_dict(self) -> Dict[str, Any]:
-        """For the audit trail; :meth:`from_dict` reads it."""
+        """For the audit log; :meth:`from_dict` reads it."""
         return {"party": self.party, "role": self.role, "site": self.site, "initiator": self.initiator,
                 "others": sorted(self.others), "job": self.job, "local": self.local,
                 "items": [[item.kind, *item.parts] for item in self.items]}

@@ -4,9 +4,9 @@ from typing import Any, Optional
 
 from marshmallow import Schema, fields, validate
 
-from fate_ext_plugin.auth.clients import ROLES
-from fate_ext_plugin.auth.keys import ENVELOPES
-from fate_ext_plugin.auth.scheme import ALGORITHMS
+from fate_ext_plugin.auth.client_signature import ALGORITHMS
+from fate_ext_plugin.auth.client_store import ROLES
+from fate_ext_plugin.auth.key_store import ENVELOPES
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.feature.view import RESERVED_NAMES
 from fate_ext_plugin.permission.calendar import Calendar
@@ -20,7 +20,8 @@ from fate_ext_plugin.schema.permission import (
     Party,
     When,
 )
-from fate_ext_plugin.schema.settings import NAME, Boolean, Integer, Scalar
+from fate_ext_plugin.settings.schema import NAME
+from fate_ext_plugin.util.fields import Boolean, Integer, Scalar
 
 STATUSES = ("waiting", "running", "success", "failed", "canceled", "expired")
 CHECKS = ("client", "site", "signature", "permission", "admin")

@@ -13,8 +13,8 @@ from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import grant_of
 from fate_ext_plugin.permission.item import COMPONENT, STAR, Item, code_point, component, dataset, unusable
 from fate_ext_plugin.schema.feature import Text
-from fate_ext_plugin.schema.settings import Integer
-from fate_ext_plugin.settings import explain
+from fate_ext_plugin.settings.load import explain
+from fate_ext_plugin.util.fields import Integer
 
 JOB_ROLES = ("guest", "host", "arbiter", "local")
 # MySQL's TEXT holds 65,535 bytes.

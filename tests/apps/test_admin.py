@@ -8,11 +8,11 @@ import pytest
 import requests
 
 from fate_ext_plugin.admin.catalog import BY_NAME, OPERATIONS
-from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.audit.search import read
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.schema.admin import SettingsAnswer
-from fate_ext_plugin.settings import AuthenticationSettings, PermissionSettings, Settings
+from fate_ext_plugin.settings.model import AuthenticationSettings, PermissionSettings, Settings
 from tests.support.admin import PREFIX, Admin
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
@@ -67,7 +67,7 @@ def reader(site: Site) -> ApiReader:
     return ApiReader(site)
 
 
-def trail(site: Site, **fits: Any) -> List[Dict[str, Any]]:
+def audit_log(site: Site, **fits: Any) -> List[Dict[str, Any]]:
     """Decisions on administration that fit, the newest first."""
     return [entry for entry in read(site.data_dir / "audit") if entry["check"] == "admin"
             and all(entry.get(key) == value for key, value in fits.items())]
@@ -207,8 +207,8 @@ class TestClients:
                                                     "role": "viewer"}) == {"app_key": "old", "secret": None}
         assert Admin(admin.url, "old", secret).get("/clients/old")["role"] == "viewer"
         admin.done("DELETE", "/clients/old")
-        noted, = wait_until(lambda: [entry for entry in trail(site, what=f"POST {PREFIX}/clients")
-                                     if entry.get("request", {}).get("app_key") == "old"], what="the trail")
+        noted, = wait_until(lambda: [entry for entry in audit_log(site, what=f"POST {PREFIX}/clients")
+                                     if entry.get("request", {}).get("app_key") == "old"], what="the log")
         assert noted["request"] == {"app_key": "old", "name": "Old", "role": "viewer"}
 
     def test_nobody_shuts_itself_out(self, admin: Admin) -> None:
@@ -354,14 +354,14 @@ class TestAudit:
     def test_all_that_changes_something_is_noted_with_who_what_and_from(self, admin: Admin, site: Site) -> None:
         admin.done("POST", "/grants", body={"name": "noted", "party": "1", "components": ["x"]})
         admin.done("DELETE", "/grants/noted")
-        entries = wait_until(lambda: trail(site, who="ops", what=f"DELETE {PREFIX}/grants/noted"), what="the trail")
+        entries = wait_until(lambda: audit_log(site, who="ops", what=f"DELETE {PREFIX}/grants/noted"), what="the log")
         assert (entries[0]["allowed"], entries[0]["from"], entries[0]["reason"]) == (True, "127.0.0.1", "ok")
-        added = trail(site, what=f"POST {PREFIX}/grants")[0]
+        added = audit_log(site, what=f"POST {PREFIX}/grants")[0]
         assert added["request"] == {"name": "noted", "party": "1", "components": ["x"]}
 
     def test_it_is_searched(self, viewer: Admin, site: Site) -> None:
         refused(client(site, PLAIN).ask("GET", "/health"), 403)
-        found = wait_until(lambda: decisions(viewer, check="admin", who=PLAIN, allowed="false"), what="the trail")
+        found = wait_until(lambda: decisions(viewer, check="admin", who=PLAIN, allowed="false"), what="the log")
         assert found[0]["reason"] == "no such role" and found[0]["what"] == f"GET {PREFIX}/health"
         assert decisions(viewer, who="looker", allowed="true")[0]["who"] == "looker"
         assert decisions(viewer, until="2020-01-01") == []
@@ -369,7 +369,7 @@ class TestAudit:
     def test_pages_go_on_where_the_one_before_ended(self, admin: Admin, site: Site) -> None:
         for number in range(7):
             admin.get("/jobs", fate_job_id=f"{number}")
-        wait_until(lambda: len(trail(site, who="ops", what=f"GET {PREFIX}/jobs")) >= 7, what="the trail")
+        wait_until(lambda: len(audit_log(site, who="ops", what=f"GET {PREFIX}/jobs")) >= 7, what="the log")
         found = [entry["time"] for entry in decisions(admin, who="ops", page_size=3)]
         assert len(set(found)) == len(found) >= 7 and found == sorted(found, reverse=True)
 
@@ -448,7 +448,7 @@ def test_what_changes_something_is_no_get_and_the_rest_is_one_or_explain() -> No
 
 def test_fate_flow_s_own_client_has_no_role(make_site: MakeSite) -> None:
     """Its app key stands in service_conf.yaml, which many can read."""
-    from fate_ext_plugin.authentication import open_authentication
+    from fate_ext_plugin.auth.setup import open_authentication
     from fate_ext_plugin.errors import RoleMissing
 
     site = make_site(start=False, authentication={})

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.audit.search import read
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.errors import InvalidRequestBody
 from fate_ext_plugin.schema.authentication import CLIENT_AUTHENTICATION, load_client_request
@@ -98,7 +98,7 @@ def test_the_recorded_signatures_of_a_stock_partner_pass(site: Site) -> None:
 def test_an_unknown_party_is_refused_and_not_told_that_it_is_unknown(site: Site) -> None:
     answer = ask(site, "site_authentication", {"src_party_id": "7777", "site_signature": "A" * 342 + "==", "body": {}})
     assert (code_of(answer), answer.json()["msg"]) == (
-        109, "The signature does not fit, or is not accepted of this party; the audit trail here says why.")
+        109, "The signature does not fit, or is not accepted of this party; the audit log here says why.")
 
 
 @pytest.mark.parametrize(("service", "body"), [
@@ -120,7 +120,7 @@ def test_a_body_without_end_is_refused(site: Site) -> None:
     assert response.status_code == 413
 
 
-def test_the_services_are_behind_the_fence(site: Site) -> None:
+def test_the_services_are_behind_access_control(site: Site) -> None:
     for service in ("client_authentication", "site_authentication", "signature"):
         response = requests.post(site.url(service).partition("?")[0], json={}, timeout=60)
         assert (response.status_code, response.json()) == (403, {"code": 40301, "message": "Forbidden."})

@@ -13,13 +13,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.apps import Door, create_app, held
+from fate_ext_plugin.access.guard import AccessGuard
+from fate_ext_plugin.apps import ServiceBlueprint, create_app, held
 from fate_ext_plugin.errors import InvalidSettings, NotReady
-from fate_ext_plugin.fence import LOOPBACK, Fence
 from fate_ext_plugin.host.standalone import Standalone
+from fate_ext_plugin.monitoring.readiness import Readiness
 from fate_ext_plugin.plugin import Plugin
-from fate_ext_plugin.readiness import Readiness
-from fate_ext_plugin.settings import read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.util.network import LOOPBACK
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
 from tests.support.clock import Clock
@@ -29,7 +30,7 @@ from tests.support.slow_source import go, slow_view, wait_started
 from tests.support.wire import refused
 
 # What the database says is kept for a shorter time.
-HASTY = {"metrics.KEEP_SECONDS": 0.2}
+HASTY = {"apps.metrics.KEEP_SECONDS": 0.2}
 DASHBOARD = Path(__file__).resolve().parents[2] / "conf" / "grafana" / "fate_ext_plugin.json"
 
 
@@ -138,7 +139,7 @@ def test_off_unless_enabled(make_site: MakeSite) -> None:
     assert complaint.returncode != 0 and "set `metrics: true`" in complaint.stdout
 
 
-def test_the_fence_stands_before_them(site: Site) -> None:
+def test_access_control_stands_before_them(site: Site) -> None:
     url = site.url("metrics")
     refused(requests.get(url.split("?")[0], timeout=60), 403, "Forbidden.")
     refused(requests.get(url.replace("token=", "token=x"), timeout=60), 403, "Forbidden.")
@@ -221,9 +222,9 @@ def test_the_time_that_a_request_is_held_does_not_count_as_latency(monkeypatch: 
         clock.now += 2
         return "done"
     monkeypatch.setattr("fate_ext_plugin.apps.time", SimpleNamespace(monotonic=clock))
-    door = Door(Fence(b"s" * 32, LOOPBACK, ()), lambda *measure: measured.append(measure))
-    door.add("query", ["GET"], view, token=False)
-    create_app(door.manager).test_client().get("/v1/ext/query")
+    blueprint = ServiceBlueprint(AccessGuard(b"s" * 32, LOOPBACK, ()), lambda *measure: measured.append(measure))
+    blueprint.add("query", ["GET"], view, token=False)
+    create_app(blueprint.manager).test_client().get("/v1/ext/query")
     assert measured == [("query", 200, 3.0)]
 
 
@@ -261,7 +262,7 @@ def test_prometheus_client_is_asked_for_where_it_is_missing(
 ) -> None:
     site = make_site(start=False)
     site.write_settings(metrics=True)
-    monkeypatch.setattr("fate_ext_plugin.schema.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("fate_ext_plugin.settings.schema.find_spec", lambda name: None)
     with pytest.raises(InvalidSettings, match=r"metrics: Needs the package prometheus_client: pip install"):
         read_settings_file(site.conf)
     site.write_settings(metrics=False)

@@ -8,8 +8,8 @@ from typing import Any, Dict
 import pytest
 import requests
 
-from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.permission.opened import trail_folder
+from fate_ext_plugin.audit.search import read
+from fate_ext_plugin.permission.setup import trail_folder
 from tests.support.builder import MakeSite
 from tests.support.permission import grant, recorded
 from tests.support.site import Site, wait_until
@@ -93,7 +93,7 @@ def test_a_request_that_can_not_be_read_is_refused_and_says_why(site: Site, path
     refused(ask(site, body, path), 400, says)
 
 
-def test_only_through_the_fence(site: Site) -> None:
+def test_only_through_access_control(site: Site) -> None:
     for path in ("", "/explain"):
         refused(requests.post(f"http://127.0.0.1:{site.port}/v1/ext/permission{path}", json={}, timeout=60), 403)
         refused(requests.get(site.url("permission").replace("?", f"{path}?"), timeout=60), 405)

@@ -16,10 +16,10 @@ import requests
 from flask.testing import FlaskClient
 
 from fate_ext_plugin.apps import create_app, feature_app
+from fate_ext_plugin.apps.service_urls import service_uris
 from fate_ext_plugin.errors import DatabaseUnavailable
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
-from fate_ext_plugin.registration import service_uris
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
 from tests.support.credit import credit_view
@@ -219,7 +219,7 @@ class Inside:
     def __init__(self, plugin: Plugin, folder: Path) -> None:
         self.plugin, self.folder = plugin, folder
         self.client: FlaskClient = create_app(plugin.manager()).test_client()
-        self.uris = service_uris(plugin.fence, "127.0.0.1", 9390)
+        self.uris = service_uris(plugin.guard, "127.0.0.1", 9390)
 
     def job(self, do: str) -> str:
         url = f"{self.uris['upload']}&requestBody={quote(json.dumps({'do': do}))}"
@@ -276,10 +276,10 @@ def test_nginx_hears_of_it_before_it_gives_up() -> None:
 def test_a_client_that_gives_up_makes_room_for_another(inside: Inside, waits: str) -> None:
     response = inside.query(waits)
     next(iter(response.response))
-    assert inside.plugin.runner._board.watched() == [waits]
+    assert inside.plugin.runner._waiters.watched() == [waits]
     response.close()
     del response
-    assert inside.plugin.runner._board.watched() == []
+    assert inside.plugin.runner._waiters.watched() == []
     go(inside.folder)
     assert inside.result(waits)["status"] == "success"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fate_ext_plugin.auth.box import SecretBox, master_key
+from fate_ext_plugin.auth.secret_box import SecretBox, master_key
 from fate_ext_plugin.errors import InvalidSettings
 
 BOX = SecretBox(b"k" * 32)

@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.apps.authentication_app import client_request
-from fate_ext_plugin.auth import scheme
-from fate_ext_plugin.auth.client import WRONG, WRONG_SIGN_IN, ClientAuthentication
-from fate_ext_plugin.auth.clients import Client
-from fate_ext_plugin.auth.replay import MemoryNonces
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_headers, signed_text
+from fate_ext_plugin.auth import client_signature as scheme
+from fate_ext_plugin.auth.client_auth import WRONG, WRONG_SIGN_IN, ClientAuthentication
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_headers, signed_text
+from fate_ext_plugin.auth.client_store import Client
+from fate_ext_plugin.auth.nonces import MemoryNonces
 from fate_ext_plugin.auth.throttle import MAX_ENTRIES, Throttle
 from fate_ext_plugin.errors import RoleMissing, Unauthenticated
 from tests.support.clock import Clock
 from tests.support.examples import examples
-from tests.support.federation import Trail
+from tests.support.federation import RecordedDecisions
 from tests.support.recordings import lines_of
 
 WERKZEUGS = ["2.2", "2.3"]
@@ -50,15 +50,15 @@ def client(app_key: str = KEY, secret: str = SECRET, algorithm: str = "hmac-sha1
 
 
 class Checker:
-    """A ClientAuthentication, its clock and its trail."""
+    """A ClientAuthentication, its clock and its audit log."""
 
     def __init__(self, *clients: Client, own: Optional[Client] = None, window: float = 60.0) -> None:
-        self.clock, self.trail = Clock(), Trail()
+        self.clock, self.audit_log = Clock(), RecordedDecisions()
         self.table = Table(*(clients or (client(),)))
         self.nonces = MemoryNonces(self.clock, self.clock)
         self.throttle = Throttle(self.clock)
         self.room = ClientAuthentication(
-            self.table, own, self.nonces, self.trail, window, self.throttle, self.clock)  # type: ignore[arg-type]
+            self.table, own, self.nonces, self.audit_log, window, self.throttle, self.clock)  # type: ignore[arg-type]
 
     def check(self, request: ClientRequest) -> None:
         self.room.check(request)
@@ -66,8 +66,8 @@ class Checker:
     def refuses(self, request: ClientRequest, reason: str, says: Optional[str] = None) -> None:
         with pytest.raises(Unauthenticated, match=says):
             self.room.check(request)
-        assert self.trail.reason == reason
-        assert self.trail.entries[-1][1] is False
+        assert self.audit_log.reason == reason
+        assert self.audit_log.entries[-1][1] is False
 
     def request(self, number: int = 0, app_key: Optional[str] = KEY, secret: str = SECRET, algorithm: str = "hmac-sha1",
                 **changes: Any) -> ClientRequest:
@@ -102,7 +102,7 @@ def test_every_recorded_request_of_fates_client_passes(werkzeug: str) -> None:
     for request in requests:
         assert ("app-key" in request.headers) == (werkzeug == "2.2")
         checker.check(at_its_time(request, checker))
-        assert checker.trail.entries[-1][1:3] == (True, KEY)
+        assert checker.audit_log.entries[-1][1:3] == (True, KEY)
 
 
 @pytest.mark.parametrize("werkzeug", WERKZEUGS)
@@ -393,7 +393,7 @@ def test_ten_thousand_attempts_in_an_hour_are_few_guesses_and_little_memory() ->
         checker.clock.now += 0.36
         with pytest.raises(Unauthenticated):
             checker.check(checker.request(number, secret="guessed"))
-    looked_at = [entry for entry in checker.trail.entries if entry[5] != "throttled"]
+    looked_at = [entry for entry in checker.audit_log.entries if entry[5] != "throttled"]
     assert len(looked_at) < 10 + 6 + 3600 / 60 + 5
     for number in range(10_000):
         with pytest.raises(Unauthenticated):
@@ -439,7 +439,7 @@ def test_no_guesser_gets_around_its_pause_by_leaving_out_the_app_key() -> None:
         checker.clock.now += 0.36
         with pytest.raises(Unauthenticated):
             checker.check(keyless(checker, str(number), KEY, "guessed"))
-    looked_at = [entry for entry in checker.trail.entries if entry[5] != "throttled"]
+    looked_at = [entry for entry in checker.audit_log.entries if entry[5] != "throttled"]
     assert len(looked_at) < 10 + 6 + 3600 / 60 + 5
 
 
@@ -534,11 +534,11 @@ def test_unicode_in_every_field_is_refused_never_an_exception(
         pairs.append(("APP_KEY", key))
     with pytest.raises(Unauthenticated):
         checker.check(ClientRequest(path, dict(pairs), body, {name: value}, "POST", HOME))
-    assert checker.trail.entries[-1][1] is False
+    assert checker.audit_log.entries[-1][1] is False
 
 
 def test_whoever_has_not_proven_who_it_is_is_a_stranger_in_the_trail() -> None:
-    """Whatever app key it names: the trail keeps the refusals of those who are known apart."""
+    """Whatever app key it names: the audit log keeps the refusals of those who are known apart."""
     checker = Checker(client(paths=("/v1/job/*",)), client("off", "off's secret", enabled=False))
     captured = checker.request()
     checker.check(captured)
@@ -549,24 +549,24 @@ def test_whoever_has_not_proven_who_it_is_is_a_stranger_in_the_trail() -> None:
         (checker.request(app_key="off", secret="off's secret"), "disabled client"),
     ]:
         checker.refuses(refused, reason)
-        assert not checker.trail.known
+        assert not checker.audit_log.known
     checker.refuses(checker.request(1, full_path="/v1/model/load"), "forbidden path")
-    assert checker.trail.known
+    assert checker.audit_log.known
     with pytest.raises(Unauthenticated):
         checker.room.sign_in(checker.request(), "wrong")
-    assert not checker.trail.known
+    assert not checker.audit_log.known
     with pytest.raises(RoleMissing):
         checker.room.sign_in(checker.request(), SECRET)
-    assert checker.trail.known
+    assert checker.audit_log.known
 
 
 def test_the_trail_says_who_what_from_where_and_never_a_secret() -> None:
     checker = Checker()
     checker.refuses(checker.request(app_key=SECRET, secret=KEY), "unknown app key")  # mixed up
     checker.refuses(checker.request(secret="wrong"), "wrong signature")
-    assert [entry[2] for entry in checker.trail.entries] == [None, KEY]
-    assert SECRET not in json.dumps(checker.trail.entries, default=str)
-    checker.trail.entries.clear()
+    assert [entry[2] for entry in checker.audit_log.entries] == [None, KEY]
+    assert SECRET not in json.dumps(checker.audit_log.entries, default=str)
+    checker.audit_log.entries.clear()
     checker.check(checker.request(full_path="/v1/job/query?token=hidden"))
-    assert checker.trail.entries == [("client", True, KEY, "POST /v1/job/query", HOME, "ok", None)]
-    assert SECRET not in json.dumps(checker.trail.entries, default=str)
+    assert checker.audit_log.entries == [("client", True, KEY, "POST /v1/job/query", HOME, "ok", None)]
+    assert SECRET not in json.dumps(checker.audit_log.entries, default=str)

@@ -4,13 +4,14 @@ from typing import Any, Dict, Iterable, List, Tuple
 
 import pytest
 
-from fate_ext_plugin.auth.box import master_key
 from fate_ext_plugin.auth.envelope import parse
-from fate_ext_plugin.auth.keys import SiteKeys
-from fate_ext_plugin.authentication import Authentication, SecretBox, open_authentication, open_signer
+from fate_ext_plugin.auth.key_store import SiteKeys
+from fate_ext_plugin.auth.secret_box import master_key
+from fate_ext_plugin.auth.setup import Authentication, SecretBox, open_authentication, open_signer
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidSettings, Unauthenticated
-from fate_ext_plugin.settings import Settings, parse_settings
+from fate_ext_plugin.settings.load import parse_settings
+from fate_ext_plugin.settings.model import Settings
 from tests.support.keys import private_pem, public_of
 from tests.support.recordings import vectors
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from fate_ext_plugin.auth.base64url import decode, encode
 from fate_ext_plugin.auth.envelope import MAX_LENGTH, Envelope, append, parse, signed_text
-from fate_ext_plugin.auth.keys import SiteKeys, body_text
+from fate_ext_plugin.auth.key_store import SiteKeys, body_text
 from fate_ext_plugin.auth.rsa import RsaKey, parse_key
-from fate_ext_plugin.auth.session import CURVE, LONGEST, PURPOSE, InvalidVoucher, Session, Sessions, _vouched
+from fate_ext_plugin.auth.session_key import CURVE, LONGEST, PURPOSE, InvalidVoucher, Session, Sessions, _vouched
 from fate_ext_plugin.db.base import Store
 from tests.support.examples import examples
 from tests.support.federation import BODY, BOX, Federation, share_key
@@ -87,7 +87,7 @@ def test_the_partner_verifies_a_voucher_once(federation: Federation, monkeypatch
 
 
 def test_no_more_sessions_are_remembered_than_fit(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fate_ext_plugin.auth.session.REMEMBERED", 3)
+    monkeypatch.setattr("fate_ext_plugin.auth.session_key.REMEMBERED", 3)
     key = parse_key(vectors("1.11.2")["private_key"])
     sessions = Sessions(key)
     for number in range(10):

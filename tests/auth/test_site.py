@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.auth.envelope import append, parse
-from fate_ext_plugin.auth.keys import SiteKeys
+from fate_ext_plugin.auth.key_store import SiteKeys
 from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import Unauthenticated
@@ -133,7 +133,7 @@ def test_recorded_bodies_survive_the_way_over_json() -> None:
 def test_a_stock_partner_is_accepted_without_an_envelope(federation: Federation) -> None:
     pem = vectors("1.11.2")["private_key"]
     federation.host.check("9999", built_in_sign(pem, BODY, SHA256), BODY)
-    assert federation.trail.reason == "bare"
+    assert federation.audit_log.reason == "bare"
 
 
 def test_md5_is_accepted_of_a_partner_it_is_permitted_to(
@@ -144,7 +144,7 @@ def test_md5_is_accepted_of_a_partner_it_is_permitted_to(
     federation.keys.set_policy("9999", md5=True)
     federation.host.check("9999", signature, BODY)
     federation.host.check("9999", signature, BODY)
-    assert federation.trail.reason == "bare, md5"
+    assert federation.audit_log.reason == "bare, md5"
     assert [record.getMessage() for record in caplog.records].count(
         "party 9999 signs with MD5, which can be forged; FATE Flow 1.11 ends that") == 1
 
@@ -225,7 +225,7 @@ def test_no_partner_whose_clock_is_behind_is_told_that_it_is_ahead(
 
 
 def test_nobody_who_can_not_sign_learns_which_parties_are_known_and_what_they_send(federation: Federation) -> None:
-    """The same answer for a party that is unknown, known, known to send envelopes, or required to. The audit trail says
+    """The same answer for a party that is unknown, known, known to send envelopes, or required to. The audit log says
     why."""
     federation.keys.add_private("6666", private_pem(4096))
     stranger, told, reasons = federation.site("6666"), set(), set()
@@ -242,7 +242,7 @@ def test_nobody_who_can_not_sign_learns_which_parties_are_known_and_what_they_se
             with pytest.raises(Unauthenticated) as error:
                 federation.host.check(party, signature, BODY)
             told.add((error.value.message, error.value.status, error.value.code))
-            reasons.add(federation.trail.reason)
+            reasons.add(federation.audit_log.reason)
 
     ask("7777")
     ask("9999")
@@ -326,7 +326,7 @@ def test_an_envelope_can_be_required_and_ignored(federation: Federation) -> None
     signature = federation.guest.sign("9999", BODY)
     for _ in range(5):
         federation.host.check("9999", signature, BODY)
-    assert federation.trail.reason == "bare"
+    assert federation.audit_log.reason == "bare"
 
 
 def test_md5_can_not_be_used_to_get_around_the_envelope(federation: Federation) -> None:
@@ -417,5 +417,5 @@ def test_a_huge_body_is_checked_like_any_other(federation: Federation) -> None:
 def test_the_trail_never_holds_a_key_or_a_signature(federation: Federation) -> None:
     signature = federation.guest.sign("9999", BODY)
     federation.host.check("9999", signature, BODY)
-    assert federation.trail.entries == [
+    assert federation.audit_log.entries == [
         ("signature", True, "9999", None, None, "ok"), ("site", True, "9999", None, None, "envelope")]

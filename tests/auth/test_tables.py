@@ -7,15 +7,15 @@ from unittest.mock import ANY
 
 import pytest
 
-from fate_ext_plugin.auth import keys as module
-from fate_ext_plugin.auth import replay
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import Policy, SiteKeys
-from fate_ext_plugin.auth.replay import DatabaseNonces, MemoryNonces, Nonces
-from fate_ext_plugin.cached import REFRESH_SECONDS, RETRY_SECONDS, Cached
+from fate_ext_plugin.auth import key_store as module
+from fate_ext_plugin.auth import nonces as replay
+from fate_ext_plugin.auth.client_store import Clients
+from fate_ext_plugin.auth.key_store import Policy, SiteKeys
+from fate_ext_plugin.auth.nonces import DatabaseNonces, MemoryNonces, Nonces
 from fate_ext_plugin.db.auth import Nonce
 from fate_ext_plugin.db.base import Store, now_ms
 from fate_ext_plugin.errors import InvalidKey, KeyTaken, Unauthenticated
+from fate_ext_plugin.util.refreshing_cache import REFRESH_SECONDS, RETRY_SECONDS, RefreshingCache
 from tests.support.clock import Clock
 from tests.support.databases import KINDS, in_processes
 from tests.support.federation import BOX
@@ -146,7 +146,7 @@ def test_keys_that_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_change_is_seen_by_other_servers_within_seconds(store: Store) -> None:
     clock = Clock()
-    cached = Cached(lambda before: Clients(store, BOX).all(), clock)
+    cached = RefreshingCache(lambda before: Clients(store, BOX).all(), clock)
     assert "late" not in cached.get()
     Clients(store, BOX).add("late", "a client")
     clock.now += REFRESH_SECONDS - 0.1
@@ -159,7 +159,7 @@ def test_a_change_is_seen_by_other_servers_within_seconds(store: Store) -> None:
 def test_a_database_that_is_gone_is_an_error_not_an_old_answer() -> None:
     clock = Clock()
     answers: List[Callable[[], int]] = [lambda: 1, lambda: 1 // 0]
-    cached = Cached(lambda before: answers.pop(0)(), clock)
+    cached = RefreshingCache(lambda before: answers.pop(0)(), clock)
     assert cached.get() == 1
     clock.now += REFRESH_SECONDS
     with pytest.raises(ZeroDivisionError):
@@ -178,7 +178,7 @@ def test_what_takes_long_to_read_is_as_old_as_its_beginning() -> None:
         seen.append(before)
         clock.now += 1.5
         return len(seen)
-    cached: Cached[int] = Cached(load, clock)
+    cached: RefreshingCache[int] = RefreshingCache(load, clock)
     assert cached.get() == 1
     clock.now += REFRESH_SECONDS - 1.5
     assert cached.get() == 2
@@ -193,7 +193,7 @@ def test_a_change_while_it_is_read_is_not_forgotten() -> None:
         if len(seen) == 1:
             cached.forget()  # somebody changes it now
         return len(seen)
-    cached: Cached[int] = Cached(load, clock)
+    cached: RefreshingCache[int] = RefreshingCache(load, clock)
     assert (cached.get(), cached.get(), cached.get()) == (1, 2, 2)
 
 

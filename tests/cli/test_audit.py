@@ -4,7 +4,7 @@ from typing import List
 
 import pytest
 
-from fate_ext_plugin.audit import AuditTrail
+from fate_ext_plugin.audit.log import AuditLog
 from fate_ext_plugin.db.base import date_of
 from tests.support.builder import MakeSite
 from tests.support.clock import Clock
@@ -18,26 +18,26 @@ def site(make_site: MakeSite) -> Site:
 
 
 @pytest.fixture
-def trail(site: Site, clock: Clock) -> AuditTrail:
+def audit_log(site: Site, clock: Clock) -> AuditLog:
     """Four decisions, a second apart, in files as small as they come."""
-    trail = AuditTrail(site.data_dir / "audit", clock, file_bytes=300)
+    audit_log = AuditLog(site.data_dir / "audit", clock, file_bytes=300)
     for decision in (
         ("client", True, "etl", "GET /v1/job/list", "10.0.0.5", "ok"),
         ("client", False, "etl", "POST /v1/job/submit", "10.0.0.5", "forbidden path"),
         ("site", True, "10000", None, None, "bare"),
         ("site", False, "8888", None, None, "unknown party"),
     ):
-        trail.write(*decision)
-        trail.flush()
+        audit_log.write(*decision)
+        audit_log.flush()
         clock.now += 1
-    return trail
+    return audit_log
 
 
 def who(text: str) -> List[str]:
     return [f"{entry['who']} {entry['reason']}" for entry in json.loads(text)]
 
 
-def test_the_newest_come_first(run: Run, trail: AuditTrail, clock: Clock, site: Site) -> None:
+def test_the_newest_come_first(run: Run, audit_log: AuditLog, clock: Clock, site: Site) -> None:
     header, *lines = run("audit").splitlines()
     assert header.split() == ["time", "check", "who", "what", "from", "reason"]
     at = [date_of(int(clock.now - ago) * 1000) for ago in (1, 2, 3, 4)]
@@ -50,7 +50,7 @@ def test_the_newest_come_first(run: Run, trail: AuditTrail, clock: Clock, site: 
     assert len(list((site.data_dir / "audit").iterdir())) > 1
 
 
-def test_json_is_all_that_is_known(run: Run, trail: AuditTrail, clock: Clock) -> None:
+def test_json_is_all_that_is_known(run: Run, audit_log: AuditLog, clock: Clock) -> None:
     assert json.loads(run("audit", "--json"))[2] == {
         "time": clock.now - 3, "check": "client", "allowed": False, "who": "etl", "what": "POST /v1/job/submit",
         "from": "10.0.0.5", "reason": "forbidden path"}
@@ -65,13 +65,13 @@ def test_json_is_all_that_is_known(run: Run, trail: AuditTrail, clock: Clock) ->
     (["--limit", "1"], ["8888 unknown party"]),
     (["--check", "client", "--refused", "--who", "etl", "--limit", "1"], ["etl forbidden path"]),
 ])
-def test_it_can_be_narrowed(run: Run, trail: AuditTrail, options: List[str], expected: List[str]) -> None:
+def test_it_can_be_narrowed(run: Run, audit_log: AuditLog, options: List[str], expected: List[str]) -> None:
     assert who(run("audit", "--json", *options)) == expected
 
 
-def test_a_stranger_s_text_does_not_steer_the_terminal(run: Run, trail: AuditTrail) -> None:
-    trail.write("client", False, "\x1b[2J\u202eevil\x9b0m", "GET /\r\nok", None, "unknown app key")
-    trail.flush()
+def test_a_stranger_s_text_does_not_steer_the_terminal(run: Run, audit_log: AuditLog) -> None:
+    audit_log.write("client", False, "\x1b[2J\u202eevil\x9b0m", "GET /\r\nok", None, "unknown app key")
+    audit_log.flush()
     for options in ([], ["--json"]):
         assert run("audit", "--limit", "1", *options).replace("\n", "").isprintable()
     assert r"\x1b[2J\u202eevil\x9b0m  GET /\r\nok" in run("audit", "--limit", "1")
@@ -83,11 +83,11 @@ def test_before_the_first_decision_there_is_none(run: Run, site: Site) -> None:
     assert not site.data_dir.exists()
 
 
-def test_a_trail_that_can_t_be_read_is_called_so(run: Run, trail: AuditTrail, site: Site) -> None:
+def test_a_trail_that_can_t_be_read_is_called_so(run: Run, audit_log: AuditLog, site: Site) -> None:
     (site.data_dir / "audit" / "allowed.jsonl").unlink(missing_ok=True)
     (site.data_dir / "audit" / "allowed.jsonl").mkdir()
-    fails(run, "audit", says="^fate-ext: The audit trail can't be read: Is a directory: ")
+    fails(run, "audit", says="^fate-ext: The audit log can't be read: Is a directory: ")
 
 
-def test_only_its_owner_may_read_it(trail: AuditTrail, site: Site) -> None:
+def test_only_its_owner_may_read_it(audit_log: AuditLog, site: Site) -> None:
     assert {path.stat().st_mode & 0o777 for path in (site.data_dir / "audit").iterdir()} == {0o600}

@@ -9,13 +9,13 @@ from typing import Any, Dict, List, Mapping, Tuple
 import pytest
 import yaml
 
+from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.cli import main
-from fate_ext_plugin.cli.check import _url_column
-from fate_ext_plugin.cli.check_hooks import installed
+from fate_ext_plugin.cli.check.command import _url_column
+from fate_ext_plugin.cli.check.hooks import installed
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence
 from fate_ext_plugin.host.standalone import Standalone
-from fate_ext_plugin.settings import parse_settings
+from fate_ext_plugin.settings.load import parse_settings
 from tests.support.builder import MakeSite
 from tests.support.commands import end_of, fails, printed_by
 from tests.support.databases import database_url
@@ -82,7 +82,7 @@ class Fate:
     def token(self, service: str) -> str:
         storage = Storage(self.base / "ext", 0)
         storage.open()
-        return Fence(storage.secret(), (), ()).token(service)
+        return AccessGuard(storage.secret(), (), ()).token(service)
 
 
 @pytest.fixture

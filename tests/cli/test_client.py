@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List
 import pytest
 import requests
 
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.cli import main
 from fate_ext_plugin.cli.rooms import open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
@@ -71,7 +71,7 @@ def test_no_command_shows_a_secret_again(run: Run) -> None:
 
 
 def test_a_secret_stands_in_no_file(run: Run, site: Site) -> None:
-    """Neither in the log nor in the audit trail of a server that it was used at, nor in the database."""
+    """Neither in the log nor in the audit log of a server that it was used at, nor in the database."""
     secret = secret_of(add(run))
     site.start()
     headers = {"timestamp": str(now_ms()), "nonce": "n1", "app-key": "etl"}

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fate_ext_plugin.cli.shown_diff import without_secrets
-from fate_ext_plugin.settings import ServiceConf, read_settings_file
+from fate_ext_plugin.cli.enable.shown_diff import without_secrets
+from fate_ext_plugin.settings.load import ServiceConf, read_settings_file
 from tests.support.commands import fails, printed_by
 from tests.support.examples import examples
 from tests.support.service_conf import SHIPPED
@@ -439,7 +439,7 @@ def test_a_failure_midway_leaves_both_files_as_they_were(
 
 
 def test_a_change_by_somebody_else_meanwhile_is_not_lost(fate: Fate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fate_ext_plugin.cli.enable._ask", lambda yes: fate.write(SHIPPED + "more: 1\n"))
+    monkeypatch.setattr("fate_ext_plugin.cli.enable.command._ask", lambda yes: fate.write(SHIPPED + "more: 1\n"))
     fails(fate.enable, says="was changed meanwhile; run this again")
     assert (fate.text, fate.files()) == (SHIPPED + "more: 1\n", ["service_conf.yaml"])
 

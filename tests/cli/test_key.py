@@ -8,9 +8,9 @@ from typing import Any, Dict, List, Optional
 import pytest
 from Crypto.PublicKey import ECC
 
-from fate_ext_plugin.auth.keys import KeyRing
+from fate_ext_plugin.auth.key_store import KeyRing
 from fate_ext_plugin.auth.rsa import parse_key
-from fate_ext_plugin.authentication import open_authentication
+from fate_ext_plugin.auth.setup import open_authentication
 from fate_ext_plugin.cli.rooms import open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
 from tests.support.builder import MakeSite

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fate_ext_plugin.audit_search import read
-from fate_ext_plugin.auth.client import WRONG
+from fate_ext_plugin.audit.search import read
+from fate_ext_plugin.auth.client_auth import WRONG
 from fate_ext_plugin.cli import main
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
@@ -99,7 +99,7 @@ def test_a_job_is_deleted_with_its_result(over: Run, site: Site) -> None:
 
 def test_audit_and_health(run: Run, over: Run, site: Site) -> None:
     assert "This needs a client with the role admin" in fails(over, "grant", "remove", "x", client="looker")
-    found = wait_until(lambda: json.loads(over("audit", "--who", "looker", "--refused", "--json")), what="the trail")
+    found = wait_until(lambda: json.loads(over("audit", "--who", "looker", "--refused", "--json")), what="the log")
     assert (found[0]["check"], found[0]["reason"]) == ("admin", "no such role")
     assert found[0]["what"] == "DELETE /v1/ext/admin/grants/x"
     assert len(json.loads(over("audit", "--limit", "3", "--json", "--since", "2020-01-01"))) == 3

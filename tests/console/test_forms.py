@@ -103,7 +103,7 @@ def test_a_viewer_changes_nothing(viewer: Browser, nothing_changes: None, path: 
     response = viewer.post(path, **CHANGES[path])
     assert response.status_code == 403
     assert "This needs a client with the role admin" in Seen(response).text
-    wait_until(lambda: "no such role" in Seen(viewer.get("audit?allowed=false&who=" + VIEWER)).text, what="the trail")
+    wait_until(lambda: "no such role" in Seen(viewer.get("audit?allowed=false&who=" + VIEWER)).text, what="the log")
 
 
 @pytest.mark.parametrize("path", PAGES)

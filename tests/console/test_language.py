@@ -8,8 +8,8 @@ from typing import Set
 import pytest
 
 import fate_ext_plugin.console as package
-from fate_ext_plugin.auth.clients import ROLES
-from fate_ext_plugin.auth.keys import ENVELOPES
+from fate_ext_plugin.auth.client_store import ROLES
+from fate_ext_plugin.auth.key_store import ENVELOPES
 from fate_ext_plugin.console.charts import charts
 from fate_ext_plugin.console.language import CHINESE, ENGLISH, FOLDER, LANGUAGES, Language
 from fate_ext_plugin.console.pages import ACTIONS, SECTIONS

@@ -3,7 +3,7 @@ import json
 import re
 from dataclasses import replace
 
-from fate_ext_plugin.auth.keys import Policy
+from fate_ext_plugin.auth.key_store import Policy
 from tests.support.api_reader import ApiReader
 from tests.support.browser import CLIENTS, PAGES, Browser, Seen
 from tests.support.builder import MakeSite

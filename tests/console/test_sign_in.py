@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import requests
 
-from fate_ext_plugin.auth.client import WRONG_SIGN_IN
-from fate_ext_plugin.auth.clients import Client
-from fate_ext_plugin.auth.scheme import Signer
+from fate_ext_plugin.auth.client_auth import WRONG_SIGN_IN
+from fate_ext_plugin.auth.client_signature import Signer
+from fate_ext_plugin.auth.client_store import Client
 from fate_ext_plugin.auth.throttle import FREE_FAILURES
-from fate_ext_plugin.console.session import COOKIE, IDLE_SECONDS, LONGEST_SECONDS, MAX_SESSIONS, Notice, Sessions
+from fate_ext_plugin.console.session import COOKIE, IDLE_SECONDS, LONGEST_SECONDS, MAX_SESSIONS, FlashMessage, Sessions
 from fate_ext_plugin.db.auth import Client as Row
 from tests.support.browser import ADMIN, CLIENTS, CONSOLE, PAGES, VIEWER, Browser, Seen, console_of
 from tests.support.builder import MakeSite
@@ -23,10 +23,10 @@ CLIENT = Client("ops", "Ops", ((Signer("a secret of sixteen", "hmac-sha1"), None
 
 
 def audited(site: Site, reason: str) -> None:
-    """Wait until a decision with that reason stands in the audit trail, which is written a moment later."""
+    """Wait until a decision with that reason stands in the audit log, which is written a moment later."""
     viewer = Browser(site).sign_in(VIEWER)
     wait_until(lambda: reason in Seen(viewer.get("audit?check=admin&page_size=1000")).text,
-               what=f"{reason!r} in the audit trail")
+               what=f"{reason!r} in the audit log")
 
 
 @pytest.fixture(scope="module")
@@ -236,8 +236,8 @@ def test_there_is_a_bound_to_sessions_and_notices(clock: Clock) -> None:
     assert sessions.find(second) is None and sessions.find(first), "the one that was idle for longest makes room"
     session = sessions.find(first)
     assert session
-    words = [session.leave(Notice("done", "it")) for _ in range(100)]
-    assert len(session.notices) <= 10 and session.take(words[-1]) and session.take(words[-1]) is None
+    words = [session.leave(FlashMessage("done", "it")) for _ in range(100)]
+    assert len(session.flash_messages) <= 10 and session.take(words[-1]) and session.take(words[-1]) is None
 
 
 def test_a_form_is_bound_to_its_cookie_and_its_server() -> None:

@@ -56,7 +56,7 @@ def test_it_is_shown_as_it_is(admin: Browser) -> None:
     assert EVIL[:64] in job
     assert EVIL in harmless(admin.get("clients")).text
     assert EVIL in harmless(admin.get("grants/evil-note")).text
-    wait_until(lambda: EVIL in harmless(admin.get("audit?check=admin")).text, what="who and what in the audit trail")
+    wait_until(lambda: EVIL in harmless(admin.get("audit?check=admin")).text, what="who and what in the audit log")
 
 
 @pytest.mark.parametrize("query", [

@@ -17,7 +17,7 @@ import yaml
 
 from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.cli import main
-from fate_ext_plugin.settings import SECTION
+from fate_ext_plugin.settings.model import SECTION
 from tests.support.api_reader import ApiReader
 from tests.support.documents import ROOT
 from tests.support.fake_flow import FakeFlow

@@ -10,8 +10,9 @@ import yaml
 from fate_ext_plugin.db.migration import MODELS
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.schema.permission import load_policy
-from fate_ext_plugin.schema.settings import SettingsSchema, ViewSchema
-from fate_ext_plugin.settings import SECTION, Settings, read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.settings.model import SECTION, Settings
+from fate_ext_plugin.settings.schema import SettingsSchema, ViewSchema
 from tests.support.documents import DOCUMENTS, Block, blocks
 from tests.support.fake_flow import FakeFlow
 

@@ -20,7 +20,7 @@ def made_anew(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     for name in GENERATED:
         shutil.copy(str(DOCS / name), str(folder))
-    subprocess.run([sys.executable, str(DOCS / "generate"), str(folder)], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, str(ROOT / "tools" / "make_docs"), str(folder)], cwd=ROOT, check=True, timeout=60)
     return folder
 
 

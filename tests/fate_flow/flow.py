@@ -27,7 +27,7 @@ import pymysql
 import requests
 import yaml
 
-from fate_ext_plugin.settings import SECTION
+from fate_ext_plugin.settings.model import SECTION
 from tests.support import programs
 from tests.support.site import free_port, processes_with, wait_until
 

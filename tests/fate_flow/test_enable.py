@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Tuple
 import pytest
 import yaml
 
-from fate_ext_plugin.settings import SECTION
+from fate_ext_plugin.settings.model import SECTION
 from tests.fate_flow.flow import GUEST, Flow, Installation, MakeFlow
 from tests.fate_flow.switches import CLIENT, KEYS
 
@@ -91,6 +91,7 @@ def test_before_the_restart_a_restart_is_pending_and_after_it_none(
     assert flow.command("enable", "--fate-base", str(flow.folder), "--authentication", "--yes")[0] == 0
     add_view(flow, features)
     flow.write_conf({**flow.read_conf(), **BOTH})
+    (flow.folder / "fate_sqlite.db").chmod(0o600)  # which FATE Flow leaves open to all
     status, said = check(flow)
     old = [] if installation.api_reader_works else [f"FATE Flow: {said['FATE Flow']}"]
     assert status == 0, said

@@ -9,8 +9,8 @@ from typing import Any, Dict, Optional
 import pytest
 import requests
 
-from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import service_uri
+from fate_ext_plugin.access.guard import AccessGuard
+from fate_ext_plugin.apps.service_urls import service_uri
 from tests.fate_flow.features import expected, ids_of, section_of
 from tests.fate_flow.flow import Caller, Flow, Installation, MakeFlow
 from tests.fate_flow.switches import CLIENT, KEYS, UNAUTHENTICATED, retcode
@@ -84,8 +84,8 @@ def test_a_hook_without_its_section_is_not_ready_and_metrics_say_so(make_flow: M
     assert response.json()["message"].startswith("hooks: The server's settings can't be used; ")
     assert "hooks: fate_ext_plugin.permission is missing in service_conf.yaml" in flow.log()
     assert [row for row in flow.registry() if row["f_service_name"] == "metrics"] == []
-    fence = Fence((flow.folder / "fateflow" / "fate_ext" / "secret").read_bytes(), (), ())
-    url = flow.url + service_uri(fence, "metrics")
+    guard = AccessGuard((flow.folder / "fateflow" / "fate_ext" / "secret").read_bytes(), (), ())
+    url = flow.url + service_uri(guard, "metrics")
     assert requests.get(url.split("?")[0], timeout=30).status_code == 403
     text = requests.get(url, timeout=30).text
     assert 'fate_ext_ready{check="hooks"} 0.0' in text

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, NamedTuple
 import pytest
 import requests
 
-from fate_ext_plugin.audit_search import read
+from fate_ext_plugin.audit.search import read
 from tests.fate_flow.features import expected, ids_of, section_of
 from tests.fate_flow.flow import GUEST, HOST, Flow, Installation, MakeFlow
 from tests.fate_flow.switches import CLIENT, HOOKS, KEYS, UNAUTHENTICATED, retcode
@@ -45,7 +45,7 @@ def conf_of(party: int, other: Flow) -> Dict[str, Any]:
             "fateflow": {"proxy": proxy}}
 
 
-def trail(flow: Flow) -> List[Dict[str, Any]]:
+def audit_log(flow: Flow) -> List[Dict[str, Any]]:
     time.sleep(0.2)
     return list(read(flow.folder / "fateflow" / "fate_ext" / "audit"))[::-1]
 
@@ -57,7 +57,7 @@ def test_a_job_runs_across_both(sites: Sites, installation: Installation) -> Non
         assert ended == "success", sites.guest.report(job_id)
         assert sites.host.output(job_id) == expected(range(990, 1010))
     for here, other in ((sites.guest, HOST), (sites.host, GUEST)):
-        decisions = Counter((entry["allowed"], entry["reason"]) for entry in trail(here)
+        decisions = Counter((entry["allowed"], entry["reason"]) for entry in audit_log(here)
                             if entry["check"] == "site" and entry["who"] == str(other))
         assert decisions.keys() == {(True, "envelope")} and decisions[True, "envelope"] > 2
 
@@ -80,4 +80,4 @@ def test_a_signature_without_the_envelope_is_a_downgrade_by_now(sites: Sites) ->
     url = f"{sites.host.url}/v1/party/202201010000000000000/host/{HOST}/status/canceled"
     headers = {"SRC-PARTY-ID": str(GUEST), "SITE-SIGNATURE": bare}
     assert retcode(requests.post(url, json={}, headers=headers, timeout=30)) == UNAUTHENTICATED
-    assert trail(sites.host)[-1]["reason"] == "downgrade"
+    assert audit_log(sites.host)[-1]["reason"] == "downgrade"

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from fate_ext_plugin.audit_search import read
+from fate_ext_plugin.audit.search import read
 from tests.support.all_services import ALL_SERVICES, Services, good
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
@@ -62,14 +62,14 @@ def test_who_signs_by_another_clock_is_refused_until_they_agree(site: Site) -> N
         assert own(site, signature).json()["code"] == 0
     site.set_clock(0)
     assert good("client_authentication", services.client_authentication())
-    wait_until(lambda: len(list(read(site.data_dir / "audit"))) == 8, what="the audit trail")
+    wait_until(lambda: len(list(read(site.data_dir / "audit"))) == 8, what="the audit log")
 
 
 @pytest.mark.parametrize("nonces", ["memory", "database"])
 def test_what_was_signed_once_does_not_count_again_after_a_jump_there_and_back(site: Site, nonces: str) -> None:
     site.stop()
     site.write_settings(authentication={**site.section["authentication"], "nonces": nonces})
-    site.constants["fate_ext_plugin.auth.replay.PURGE_SECONDS"] = 0.0  # those of the database that ended go each time
+    site.constants["fate_ext_plugin.auth.nonces.PURGE_SECONDS"] = 0.0  # those of the database that ended go each time
     site.start()
     signature = Services(site).signature().json()["data"]
     codes = [own(site, signature).json()["code"] for _ in range(4)]

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterator
 
 import pytest
 
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.db import base, patience
 from fate_ext_plugin.db.base import now_ms
 from fate_ext_plugin.host.fate_flow_v1 import FateFlowV1

@@ -7,9 +7,9 @@ import duckdb
 import pytest
 import requests
 
-from fate_ext_plugin.feature import duck
+from fate_ext_plugin.feature.engine import duckdb_join
 from fate_ext_plugin.feature.source import Workspace
-from fate_ext_plugin.feature.storage import says_disk_full
+from fate_ext_plugin.util.disk import says_disk_full
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
 from tests.support.disk import Disk
@@ -160,7 +160,7 @@ def test_a_join_spills_no_more_than_the_disk_may_give(tmp_path: Path) -> None:
     """What min_free_bytes keeps is kept from DuckDB, too."""
     work = Workspace(tmp_path / "ids", tmp_path / "result", tmp_path / "scratch", 2**20, "id", 2, 2**26)
     work.scratch.mkdir()
-    connection = duck.connect(work)
+    connection = duckdb_join.connect(work)
     with pytest.raises(duckdb.Error) as raised:
         connection.execute("CREATE TEMP TABLE t AS SELECT i, md5(CAST(i AS VARCHAR)) AS m FROM range(3000000) t(i)")
     assert says_disk_full(raised.value), raised.value

@@ -10,7 +10,7 @@ from typing import Any, List
 import pytest
 import requests
 
-from fate_ext_plugin.audit_search import read
+from fate_ext_plugin.audit.search import read
 from tests.support.all_services import ALL_SERVICES, Services, ask_all, good
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background
@@ -200,5 +200,5 @@ def test_the_server_is_killed_while_all_services_are_asked(site: Site) -> None:
         assert services.api_reader.status(job_id)["status"] == "success"
     answers = ask_all(services)
     assert all(good(name, answer) for name, answer in answers.items()), answers
-    # the trail goes on after a line that was cut off
-    wait_until(lambda: len(list(read(site.data_dir / "audit"))) == decisions + 3, what="the audit trail")
+    # the audit log goes on after a line that was cut off
+    wait_until(lambda: len(list(read(site.data_dir / "audit"))) == decisions + 3, what="the audit log")

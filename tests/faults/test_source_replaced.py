@@ -12,7 +12,7 @@ import pytest
 from fate_ext_plugin.errors import SourceError
 from fate_ext_plugin.feature.source import Counts, Join, Workspace
 from fate_ext_plugin.feature.source.file import FileSchema, FileSource
-from fate_ext_plugin.schema.settings import base_dir
+from fate_ext_plugin.util.fields import base_dir
 from tests.support.api_reader import ApiReader
 from tests.support.builder import MakeSite
 from tests.support.programs import takes_long

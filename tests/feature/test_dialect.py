@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fate_ext_plugin.errors import InvalidFeature
-from fate_ext_plugin.feature.dialect import LineWriter
+from fate_ext_plugin.feature.engine.csv_format import LineWriter
 
 
 def read_as_fate(line: str) -> List[str]:

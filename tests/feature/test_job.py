@@ -74,13 +74,13 @@ def at(jobs: Jobs, job_id: str, status: str) -> Job:
 
 
 def test_each_move_is_allowed_where_it_is_and_changes_nothing_elsewhere(jobs: Jobs) -> None:
-    for move, leads in ALLOWED.items():
+    for move, is_leader in ALLOWED.items():
         for status in STATUSES:
             before = at(jobs, f"{move}-{status}", status)
-            assert MOVES[move](jobs, before) is (status in leads), (move, status)
+            assert MOVES[move](jobs, before) is (status in is_leader), (move, status)
             after = jobs.get(before.job_id)
-            if status in leads:
-                assert after.status == leads[status]
+            if status in is_leader:
+                assert after.status == is_leader[status]
             else:
                 assert after == before
 

@@ -43,7 +43,7 @@ def pass_by(clock: Clock, seconds: int, beating: List[Servers], looking: List[Se
     for _ in range(0, seconds, 5):
         clock.now += 5
         for servers in beating:
-            servers.beat()
+            servers.heartbeat()
         for servers in looking:
             servers.look()
 
@@ -96,7 +96,7 @@ def test_one_that_was_never_seen_alive_is_gone_after_the_timeout(store: Store, c
 def test_a_row_that_was_deleted_comes_back(store: Store, clock: Clock) -> None:
     one = server(store, clock, "one")
     store.call(lambda: Row.delete().execute())
-    one.beat()
+    one.heartbeat()
     (row,) = all_servers(store)
     assert (row.instance, row.address, row.version, row.settings) == ("one", "http://one:9380", "0.1.0", {"a": "1"})
     assert one.find("one") == row and one.find("two") is None
@@ -106,10 +106,10 @@ def test_the_first_of_the_living_mates_keeps_house(store: Store, clock: Clock) -
     one, two, apart = (server(store, clock, name, files) for name, files in (
         ("one", "shared"), ("two", "shared"), ("apart", "")))
     pass_by(clock, 5, [one, two, apart], [one, two, apart])
-    assert (one.mates(), two.mates(), apart.mates()) == (["one", "two"], ["one", "two"], ["apart"])
-    assert (one.leads(), two.leads(), apart.leads()) == (True, False, True)
+    assert (one.peers(), two.peers(), apart.peers()) == (["one", "two"], ["one", "two"], ["apart"])
+    assert (one.is_leader(), two.is_leader(), apart.is_leader()) == (True, False, True)
     pass_by(clock, 65, [two, apart], [two, apart])
-    assert (two.mates(), two.leads(), apart.leads()) == (["one", "two"], True, True)
+    assert (two.peers(), two.is_leader(), apart.is_leader()) == (["one", "two"], True, True)
 
 
 def test_rows_of_servers_that_are_gone_for_good_are_forgotten(store: Store, clock: Clock) -> None:

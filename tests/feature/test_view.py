@@ -7,7 +7,7 @@ import pytest
 
 from fate_ext_plugin.errors import InvalidRequestBody
 from fate_ext_plugin.feature.view import Parameter, View, choose_view
-from fate_ext_plugin.settings import parse_settings
+from fate_ext_plugin.settings.load import parse_settings
 
 
 @pytest.fixture

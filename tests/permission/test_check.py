@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fate_ext_plugin.audit import AuditTrail
-from fate_ext_plugin.audit_search import read
+from fate_ext_plugin.audit.log import AuditLog
+from fate_ext_plugin.audit.search import read
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import DatabaseUnavailable, InvalidPermissionRequest, NotPermitted
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Decision, Permission, decide
 from fate_ext_plugin.permission.grant import Grant
 from fate_ext_plugin.permission.grants import Grants, ListedGrants
-from fate_ext_plugin.permission.uses import Uses
+from fate_ext_plugin.permission.usage import Uses
 from tests.support.permission import MACHINE, asked, grant, recorded
 
 WEDNESDAY = MACHINE.parse("2026-11-25 12:00")
@@ -257,14 +257,14 @@ class TestWhatIsSaid:
         assert len(refusal([], "x" * 100_000)) < 300
 
     def test_every_decision_is_in_the_audit_trail(self, store: Store, tmp_path: Any) -> None:
-        trail = AuditTrail(tmp_path)
-        permission = Permission(Grants(store), Uses(store), Calendar(), trail, "10000")
+        audit_log = AuditLog(tmp_path)
+        permission = Permission(Grants(store), Uses(store), Calendar(), audit_log, "10000")
         with pytest.raises(NotPermitted):
             permission.check(recorded()[3], source="10.0.0.5")
         with pytest.raises(InvalidPermissionRequest):
             permission.check({"component_list": "x"})
         permission.check(recorded()[0])
-        trail.flush()
+        audit_log.flush()
         local, broken, refused = read(tmp_path)
         assert (local["allowed"], local["reason"]) == (True, "a job of this site")
         assert (broken["allowed"], broken["reason"]) == (False, "component_list must be a list.")
@@ -281,11 +281,11 @@ class TestObserve:
     def test_refuses_nothing_and_says_what_would_be(
         self, store: Store, tmp_path: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
-        trail = AuditTrail(tmp_path)
-        permission = Permission(Grants(store), Uses(store), Calendar(), trail, "10000", mode="observe")
+        audit_log = AuditLog(tmp_path)
+        permission = Permission(Grants(store), Uses(store), Calendar(), audit_log, "10000", mode="observe")
         permission.check(recorded()[3])
         permission.check({"component_list": 7})
-        trail.flush()
+        audit_log.flush()
         assert [(entry["allowed"], entry["reason"].partition(":")[0]) for entry in read(tmp_path)] == [
             (True, "only observed")] * 2
         assert "only observed: Party 9999 may not use component reader" in caplog.text

@@ -10,10 +10,10 @@ from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.permission import GrantJob, GrantKey, GrantUse
 from fate_ext_plugin.errors import InvalidGrant
 from fate_ext_plugin.permission import grants as module
-from fate_ext_plugin.permission import uses as uses_module
+from fate_ext_plugin.permission import usage as uses_module
 from fate_ext_plugin.permission.grants import Grants, grant_of
 from fate_ext_plugin.permission.item import component, dataset
-from fate_ext_plugin.permission.uses import Uses
+from fate_ext_plugin.permission.usage import Uses
 from tests.support.clock import Clock
 from tests.support.databases import in_processes
 from tests.support.permission import asked, grant

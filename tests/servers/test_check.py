@@ -5,10 +5,10 @@ from typing import Any, Iterator
 import pytest
 from click.testing import CliRunner
 
-from fate_ext_plugin.cli import check_servers
-from fate_ext_plugin.cli.check import servers
+from fate_ext_plugin.cli.check import servers as check_servers
+from fate_ext_plugin.cli.check.command import servers
+from fate_ext_plugin.cli.check.findings import Doubtful
 from fate_ext_plugin.cli.commands import cli
-from fate_ext_plugin.cli.findings import Doubtful
 from fate_ext_plugin.db.migration import MODELS
 from fate_ext_plugin.db.server import Server
 from tests.support.api_reader import ApiReader

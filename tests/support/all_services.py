@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict
 
 import requests
 
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.db.base import now_ms
 from tests.support.api_reader import ApiReader
 from tests.support.background import Background

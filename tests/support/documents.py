@@ -58,13 +58,13 @@ def without_comment(line: str) -> str:
 
 def blocks(document: Path) -> Iterator[Block]:
     """Those that are fenced, and those of lines that begin with four blanks."""
-    fence, start, lines, blank = False, 0, [], True
+    guard, start, lines, blank = False, 0, [], True
     for number, line in enumerate([*document.read_text("utf-8").splitlines(), ""], start=1):
         if line.startswith("```"):
-            if fence:
+            if guard:
                 yield Block(document, start, "\n".join(lines))
-            fence, start, lines = not fence, number + 1, []
-        elif fence:
+            guard, start, lines = not guard, number + 1, []
+        elif guard:
             lines.append(line)
         elif line.startswith("    ") and (lines or blank):
             start = start if lines else number

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from fate_ext_plugin.auth.scheme import ClientRequest, Signer, signed_text
+from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 
 VERSION = "/v1/server/version/get"
 NOT_FOUND = {"retcode": 100, "retmsg": "<NotFound '404: Not Found'>"}

@@ -3,11 +3,11 @@ from typing import Any, List, Optional
 
 import pytest
 
-from fate_ext_plugin.auth.box import SecretBox
-from fate_ext_plugin.auth.keys import SiteKeys
-from fate_ext_plugin.auth.replay import MemoryNonces
+from fate_ext_plugin.auth.key_store import SiteKeys
+from fate_ext_plugin.auth.nonces import MemoryNonces
 from fate_ext_plugin.auth.rsa import parse_key
-from fate_ext_plugin.auth.site import SiteAuthentication
+from fate_ext_plugin.auth.secret_box import SecretBox
+from fate_ext_plugin.auth.site_auth import SiteAuthentication
 from fate_ext_plugin.db.auth import SiteKey
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.errors import Unauthenticated
@@ -18,8 +18,8 @@ BOX = SecretBox(b"k" * 32)
 BODY = {"job_id": "202611231038053132510", "party_status": "success", "note": "中文", "rate": 0.5, "none": None}
 
 
-class Trail:
-    """An audit trail that a test can look at."""
+class RecordedDecisions:
+    """An audit log that a test can look at."""
 
     def __init__(self) -> None:
         self.entries: List[Any] = []
@@ -39,7 +39,7 @@ class Federation:
     """Party 9999, which signs, and party 10000, which knows its key and checks; one clock."""
 
     def __init__(self, store: Store, pem: str, other: str, digest: str = "sha256") -> None:
-        self.clock, self.trail = Clock(), Trail()
+        self.clock, self.audit_log = Clock(), RecordedDecisions()
         self.keys = SiteKeys(store, BOX)
         self.keys.add_private("9999", pem)
         self.keys.add_public("8888", public_of(other))
@@ -48,12 +48,12 @@ class Federation:
 
     def site(self, party: str, digest: str = "sha256") -> SiteAuthentication:
         return SiteAuthentication(
-            self.keys, party, MemoryNonces(self.clock, self.clock), self.trail, digest, 120, 60, self.clock)  # type: ignore[arg-type]
+            self.keys, party, MemoryNonces(self.clock, self.clock), self.audit_log, digest, 120, 60, self.clock)  # type: ignore[arg-type]
 
     def refuses(self, party: Any, signature: Any, body: Any, reason: str, says: Optional[str] = None) -> None:
         with pytest.raises(Unauthenticated, match=says):
             self.host.check(party, signature, body)
-        assert self.trail.entries[-1] == ("site", False, str(party), None, None, reason)
+        assert self.audit_log.entries[-1] == ("site", False, str(party), None, None, reason)
 
 
 def share_key(store: Store, party: str, pem: str, valid_until: Optional[int] = None) -> str:

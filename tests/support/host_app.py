@@ -8,7 +8,7 @@ from werkzeug.serving import run_simple
 
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
-from fate_ext_plugin.settings import read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
 from tests.support.impatient import change_constants
 
 

@@ -16,10 +16,11 @@ from typing import Any, Dict, List, Optional
 import requests
 import yaml
 
+from fate_ext_plugin.access.guard import AccessGuard
+from fate_ext_plugin.apps.service_urls import FEATURE_SERVICES, service_uris
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.fence import Fence
-from fate_ext_plugin.registration import FEATURE_SERVICES, service_uris
-from fate_ext_plugin.settings import SECTION, Settings, read_settings_file
+from fate_ext_plugin.settings.load import read_settings_file
+from fate_ext_plugin.settings.model import SECTION, Settings
 from tests.support import programs
 
 # How long a test waits for what must come: only a fault takes so long, however busy the machine is.
@@ -168,8 +169,8 @@ class Site:
 
     def url(self, service: str) -> str:
         """As FATE Flow's registry holds it."""
-        fence = Fence(Storage(self.data_dir, 0).secret(), (), ())
-        return f"http://127.0.0.1:{self.port}{service_uris(fence, '127.0.0.1', self.port, ALL)[service]}"
+        guard = AccessGuard(Storage(self.data_dir, 0).secret(), (), ())
+        return f"http://127.0.0.1:{self.port}{service_uris(guard, '127.0.0.1', self.port, ALL)[service]}"
 
     def instance(self) -> str:
         """Its name in the database."""

@@ -1,12 +1,12 @@
 """What commands and the console keep of a site, opened in this process."""
-from fate_ext_plugin.auth.clients import Clients
-from fate_ext_plugin.auth.keys import SiteKeys
-from fate_ext_plugin.authentication import open_box, section_of
+from fate_ext_plugin.auth.client_store import Clients
+from fate_ext_plugin.auth.key_store import SiteKeys
+from fate_ext_plugin.auth.setup import open_box, section_of
 from fate_ext_plugin.db.base import Store
 from fate_ext_plugin.db.migration import migrate
 from fate_ext_plugin.host.standalone import open_database
 from fate_ext_plugin.permission.grants import Grants
-from fate_ext_plugin.settings import parse_settings
+from fate_ext_plugin.settings.load import parse_settings
 from tests.support.site import Site
 
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 from marshmallow import Schema, fields, validate
 
 from fate_ext_plugin.errors import ExtError, SourceError
-from fate_ext_plugin.feature import duck
+from fate_ext_plugin.feature.engine import duckdb_join
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace, require_columns
 from fate_ext_plugin.feature.source.links import fixed_folder, require_no_way_out
 from fate_ext_plugin.feature.source.placeholders import check_placeholders, fill, no_data, placeholders
@@ -35,7 +35,7 @@ class FileSource(Source):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        from fate_ext_plugin.schema.settings import base_dir
+        from fate_ext_plugin.util.fields import base_dir
 
         self._template = str(base_dir.get() / options["path"])
         self._format = options["format"] or _format_of(self._template)
@@ -58,7 +58,7 @@ class FileSource(Source):
         files = self._sample()
         if not files:
             return f"there is no file {self._template} yet"
-        with duck.schema_reader() as connection, explaining_errors(self._short(files)):
+        with duckdb_join.schema_reader() as connection, explaining_errors(self._short(files)):
             require_columns(_named(files), columns, schema_of(connection, self._relation(files)))
         return None
 
@@ -125,8 +125,8 @@ class FileSource(Source):
         if self._format == "parquet":
             return parquet(files)
         # Every value stays the text it is, and nothing that a sniffer could take for a comment is lost.
-        return (f"read_csv({duck.literals(files)}, header = true, all_varchar = true, "
-                f"delim = {duck.literal(self._delimiter)}, quote = '\"', escape = '\"', comment = '', "
+        return (f"read_csv({duckdb_join.literals(files)}, header = true, all_varchar = true, "
+                f"delim = {duckdb_join.literal(self._delimiter)}, quote = '\"', escape = '\"', comment = '', "
                 f"skip = 0, hive_partitioning = false, union_by_name = {len(files) > 1})")
 
 

@@ -16,8 +16,8 @@ from abc import abstractmethod
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from fate_ext_plugin.errors import SourceError
-from fate_ext_plugin.feature import duck
-from fate_ext_plugin.feature.dialect import LineWriter, duplicate_error, text
+from fate_ext_plugin.feature.engine import duckdb_join
+from fate_ext_plugin.feature.engine.csv_format import LineWriter, duplicate_error, text
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace
 
 WRITE_BUFFER_BYTES = 2**20
@@ -60,7 +60,7 @@ class LookupSource(Source):
     def join(self, join: Join, work: Workspace, progress: Progress) -> Counts:
         with UploadedIds(work, progress) as ids:
             groups = look_up(ids, lambda batch: self.lookup(batch, join), self.batch_size, len(join.columns),
-                             share_of(progress, duck.READ_SHARE, 1.0))
+                             share_of(progress, duckdb_join.READ_SHARE, 1.0))
             return write_groups(groups, join, work)
 
 
@@ -68,9 +68,9 @@ class UploadedIds:
     """The distinct uploaded IDs, on disk, in the order of their UTF-8 bytes; can be read again and again."""
 
     def __init__(self, work: Workspace, progress: Progress) -> None:
-        self._connection = duck.connect(work)
-        with duck.reporting(self._connection, progress, 0.0, duck.READ_SHARE):
-            self.count = duck.load_ids(self._connection, work)
+        self._connection = duckdb_join.connect(work)
+        with duckdb_join.reporting(self._connection, progress, 0.0, duckdb_join.READ_SHARE):
+            self.count = duckdb_join.load_ids(self._connection, work)
 
     def __enter__(self) -> "UploadedIds":
         return self

@@ -6,9 +6,9 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional
 import duckdb
 
 from fate_ext_plugin.errors import LOOK, InvalidRequestBody, SourceError
-from fate_ext_plugin.feature import duck
+from fate_ext_plugin.feature.engine import duckdb_join
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Workspace
-from fate_ext_plugin.feature.storage import says_disk_full
+from fate_ext_plugin.util.disk import says_disk_full
 
 INTEGER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 NO_NAMES: Mapping[str, str] = {}
@@ -27,14 +27,14 @@ def join_relation(
     :raises InvalidRequestBody: a filter's value is none of its column's type.
     :raises InvalidFeature: two rows for one ID, or a value that FATE would misread.
     """
-    connection = duck.connect(work, keep_order=join.duplicate_rows == "first")
-    with duck.reporting(connection, progress, 0.0, duck.READ_SHARE):
-        ids = duck.load_ids(connection, work)
+    connection = duckdb_join.connect(work, keep_order=join.duplicate_rows == "first")
+    with duckdb_join.reporting(connection, progress, 0.0, duckdb_join.READ_SHARE):
+        ids = duckdb_join.load_ids(connection, work)
     with explaining_errors(names):
         _find(connection, relation, join, progress, order_by)
-    joined = duck.READ_SHARE + duck.JOIN_SHARE
-    with duck.reporting(connection, progress, joined, 1 - joined):
-        return duck.write_result(connection, join, work, ids)
+    joined = duckdb_join.READ_SHARE + duckdb_join.JOIN_SHARE
+    with duckdb_join.reporting(connection, progress, joined, 1 - joined):
+        return duckdb_join.write_result(connection, join, work, ids)
 
 
 def _find(
@@ -44,7 +44,7 @@ def _find(
     schema = schema_of(connection, relation)
     require_view_columns(schema, [join.id_column, *join.columns, *join.filters])
     id_type = schema[join.id_column]
-    columns = duck.line(join, [schema[name] for name in join.columns])
+    columns = duckdb_join.line(join, [schema[name] for name in join.columns])
     filters = [_equals(connection, column, schema[column], value) for column, value in join.filters.items()]
     if filters:
         relation = f"(SELECT * FROM {relation} s WHERE {' AND '.join(filters)})"
@@ -52,8 +52,8 @@ def _find(
         # Numbered as they are read: a join keeps no order.
         over = f"ORDER BY {order_by}" if order_by else ""
         relation = f"(SELECT *, row_number() OVER ({over}) AS {ROW_NUMBER} FROM {relation})"
-        columns += f", s.{ROW_NUMBER} AS {duck.ROW_ORDER}"
-    with duck.reporting(connection, progress, duck.READ_SHARE, duck.JOIN_SHARE):
+        columns += f", s.{ROW_NUMBER} AS {duckdb_join.ROW_ORDER}"
+    with duckdb_join.reporting(connection, progress, duckdb_join.READ_SHARE, duckdb_join.JOIN_SHARE):
         connection.execute(
             f"CREATE TEMP TABLE found AS SELECT {columns} "
             f"FROM {relation} s JOIN {_keyed_ids(id_type)} i ON {_source_key(join.id_column, id_type)} = i.key")
@@ -61,7 +61,7 @@ def _find(
 
 def parquet(files: List[str]) -> str:
     """The relation of Parquet files; a column that one of them lacks is NULL there."""
-    return (f"read_parquet({duck.literals(files)}, hive_partitioning = false, "
+    return (f"read_parquet({duckdb_join.literals(files)}, hive_partitioning = false, "
             f"union_by_name = {len(files) > 1})")
 
 
@@ -97,7 +97,7 @@ def require_view_columns(schema: Mapping[str, object], columns: Iterable[str]) -
 
 
 def _source_key(id_column: str, id_type: str) -> str:
-    column = f"s.{duck.identifier(id_column)}"
+    column = f"s.{duckdb_join.identifier(id_column)}"
     return column if id_type == "VARCHAR" or id_type in INTEGER_TYPES else f"CAST({column} AS VARCHAR)"
 
 
@@ -107,15 +107,15 @@ def _keyed_ids(id_type: str) -> str:
     IDs are compared as text: '007' is not 7.
     """
     if id_type not in INTEGER_TYPES:
-        return f"(SELECT rowid AS {duck.KEY}, id, id AS key FROM ids)"
+        return f"(SELECT rowid AS {duckdb_join.KEY}, id, id AS key FROM ids)"
     key = f"TRY_CAST(id AS {id_type})"
-    return f"(SELECT rowid AS {duck.KEY}, id, {key} AS key FROM ids WHERE CAST({key} AS VARCHAR) = id)"
+    return f"(SELECT rowid AS {duckdb_join.KEY}, id, {key} AS key FROM ids WHERE CAST({key} AS VARCHAR) = id)"
 
 
 def _equals(connection: "duckdb.DuckDBPyConnection", column: str, type_name: str, value: str) -> str:
     wanted = filter_value(connection, column, type_name, value)
-    text = duck.literal(wanted)
-    return f"s.{duck.identifier(column)} = {text if type_name == 'VARCHAR' else f'CAST({text} AS {type_name})'}"
+    text = duckdb_join.literal(wanted)
+    return f"s.{duckdb_join.identifier(column)} = {text if type_name == 'VARCHAR' else f'CAST({text} AS {type_name})'}"
 
 
 def filter_value(connection: "duckdb.DuckDBPyConnection", column: str, type_name: str, value: str) -> str:
@@ -129,7 +129,7 @@ def filter_value(connection: "duckdb.DuckDBPyConnection", column: str, type_name
     # DuckDB would round 1.5
     if type_name not in INTEGER_TYPES or re.fullmatch(r"[+-]?[0-9]{1,20}", value):
         row = connection.execute(
-            f"SELECT CAST(TRY_CAST({duck.literal(value)} AS {type_name}) AS VARCHAR)").fetchone()
+            f"SELECT CAST(TRY_CAST({duckdb_join.literal(value)} AS {type_name}) AS VARCHAR)").fetchone()
     if not row or row[0] is None:
         raise InvalidRequestBody(f"{value!r} is no value of column {column!r}, which is {type_name}.")
     return str(row[0])

@@ -14,7 +14,7 @@ import pytest
 
 from fate_ext_plugin.feature.source import Counts, Join, Source, Workspace
 from fate_ext_plugin.feature.source.sql import SqlSchema, SqlSource
-from fate_ext_plugin.schema.settings import base_dir
+from fate_ext_plugin.util.fields import base_dir
 from tests.support.databases import database_url
 
 Ask = Callable[..., List[str]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fate_ext_plugin.errors import ExtError, InvalidFeature, InvalidRequestBody, NoData, SourceError
 from fate_ext_plugin.feature.source import Counts, Join, Workspace
 from fate_ext_plugin.feature.source.file import FileSource
-from fate_ext_plugin.schema.settings import base_dir
+from fate_ext_plugin.util.fields import base_dir
 from tests.support.examples import examples
 
 Run = Callable[..., "Answer"]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from fate_ext_plugin.errors import InvalidFeature, InvalidRequestBody, SourceError
-from fate_ext_plugin.feature.dialect import text
+from fate_ext_plugin.feature.engine.csv_format import text
 from fate_ext_plugin.feature.source import Join
 from fate_ext_plugin.feature.source.sql import SqlSchema, SqlSource
 from fate_ext_plugin.feature.view import Parameter

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from fate_ext_plugin.db.url_schema import refuse_secret
 from fate_ext_plugin.errors import SourceError
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace
 from fate_ext_plugin.feature.source.lookup import share_of
@@ -31,7 +32,7 @@ from fate_ext_plugin.feature.source.spark.application import (
 )
 from fate_ext_plugin.feature.source.spark.rows import Rows, read
 from fate_ext_plugin.feature.source.spark.shared_folder import SharedFolder
-from fate_ext_plugin.schema.settings import Boolean, refuse_secret
+from fate_ext_plugin.util.fields import Boolean
 
 # What Spark itself keeps out of its logs (spark.redaction.regex).
 SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping
 
 from fate_ext_plugin.errors import ExtError, SourceError
-from fate_ext_plugin.feature.calling import calling
 from fate_ext_plugin.feature.source import Progress
+from fate_ext_plugin.util.periodic import run_periodically
 
 CONNECT_SECONDS = 10
 NAME = "fate_ext"
@@ -158,7 +158,7 @@ def reporting(spark: Any, progress: Progress) -> Iterator[None]:
             if done < all_:
                 progress(done / all_)
 
-    with calling(tell, 0.5):
+    with run_periodically(tell, 0.5):
         yield
 
 

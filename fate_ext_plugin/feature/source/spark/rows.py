@@ -3,7 +3,7 @@ import re
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 from fate_ext_plugin.errors import SourceError
-from fate_ext_plugin.feature import duck
+from fate_ext_plugin.feature.engine import duckdb_join
 from fate_ext_plugin.feature.source import Join
 from fate_ext_plugin.feature.source.placeholders import no_data
 from fate_ext_plugin.feature.source.relation import filter_value, parquet, require_view_columns
@@ -57,7 +57,7 @@ class Rows:
         self._require_comparable(join.id_column, *join.filters)
         self._require_writable()
         self._frame, self._instants = self._filtered(frame, join.filters)
-        self.order = ", ".join(map(duck.identifier, ORDER)) if join.duplicate_rows == "first" else ""
+        self.order = ", ".join(map(duckdb_join.identifier, ORDER)) if join.duplicate_rows == "first" else ""
 
     def write(self, ids: str, target: str) -> None:
         """Let Spark write the rows of these IDs as Parquet.
@@ -80,10 +80,10 @@ class Rows:
 
     def relation(self, files: List[str]) -> str:
         """What :meth:`write` wrote, under the columns' names, as a relation for DuckDB."""
-        columns = [f"{self._as_stored(name, f'c{i}')} AS {duck.identifier(name)}"
+        columns = [f"{self._as_stored(name, f'c{i}')} AS {duckdb_join.identifier(name)}"
                    for i, name in enumerate(self._names)]
         if self.order:
-            columns += [f"o{i} AS {duck.identifier(name)}" for i, name in enumerate(ORDER)]
+            columns += [f"o{i} AS {duckdb_join.identifier(name)}" for i, name in enumerate(ORDER)]
         return f"(SELECT {', '.join(columns)} FROM {parquet(files)})"
 
     def _as_stored(self, name: str, column: str) -> str:
@@ -124,7 +124,7 @@ class Rows:
     def _equal(self, frame: Any, filters: Mapping[str, str], held: FrozenSet[str]) -> Any:
         from pyspark.sql import functions as f
 
-        with duck.schema_reader() as connection:
+        with duckdb_join.schema_reader() as connection:
             for name, value in filters.items():
                 type_name = _duck_type(connection, self._types[name].simpleString(), name in held)
                 wanted = filter_value(connection, name, type_name, value)

@@ -7,7 +7,7 @@ from typing import Any, List
 from uuid import uuid4
 
 from fate_ext_plugin.errors import SourceError
-from fate_ext_plugin.feature.calling import calling
+from fate_ext_plugin.util.periodic import run_periodically
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ class SharedFolder:
             raise SourceError(f"shared_path {self._root.toString()} is no folder; make it.")
         self._files.mkdirs(self._folder, self._hadoop.permission.FsPermission("700"))
         self._files.deleteOnExit(self._folder)
-        self._beat()
-        self._stack.enter_context(calling(self._beat, BEAT_SECONDS))
+        self._heartbeat()
+        self._stack.enter_context(run_periodically(self._heartbeat, BEAT_SECONDS))
         self._sweep()
         return self
 
@@ -65,7 +65,7 @@ class SharedFolder:
     def _local(self, path: Path) -> Any:
         return self._hadoop.Path(f"file://{path}")  # Hadoop decodes no %20
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         with suppress(Exception):  # the next one counts as well
             self._files.create(self._hadoop.Path(self._folder, ALIVE), True).close()
 

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
+from fate_ext_plugin.db.url import DatabaseSettings
+from fate_ext_plugin.db.url_schema import DatabaseSchema
 from fate_ext_plugin.feature.source import Counts, Join, Progress, Source, Workspace, require_columns
 from fate_ext_plugin.feature.source.lookup import UploadedIds, write_groups
 from fate_ext_plugin.feature.source.placeholders import require_columns_given
@@ -19,8 +21,7 @@ from fate_ext_plugin.feature.source.sql.mysql import MySql
 from fate_ext_plugin.feature.source.sql.postgresql import PostgreSql
 from fate_ext_plugin.feature.source.sql.question import Question
 from fate_ext_plugin.feature.source.sql.sqlite import Sqlite
-from fate_ext_plugin.schema.settings import Boolean, DatabaseSchema
-from fate_ext_plugin.settings import DatabaseSettings
+from fate_ext_plugin.util.fields import Boolean
 
 DATABASES: Dict[str, Callable[[DatabaseSettings], Database]] = {
     "sqlite": Sqlite, "mysql": MySql, "postgresql": PostgreSql}

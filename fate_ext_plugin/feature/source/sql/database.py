@@ -6,10 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type
 
+from fate_ext_plugin.db.url import DatabaseSettings
 from fate_ext_plugin.errors import InvalidRequestBody, SourceError
 from fate_ext_plugin.feature.source.lookup import Row
 from fate_ext_plugin.feature.source.sql.values import FILTER_PARSERS, ID_PARSERS, OTHER, TEXT
-from fate_ext_plugin.settings import DatabaseSettings
 
 CONNECT_SECONDS = 10
 ID_TABLE = "fate_ext_ids"

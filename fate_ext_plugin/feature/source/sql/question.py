@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
 from fate_ext_plugin.errors import SourceError
-from fate_ext_plugin.feature import duck
-from fate_ext_plugin.feature.dialect import text
+from fate_ext_plugin.feature.engine import duckdb_join
+from fate_ext_plugin.feature.engine.csv_format import text
 from fate_ext_plugin.feature.source import Join, Progress
 from fate_ext_plugin.feature.source.lookup import Group, Row, UploadedIds, look_up, share_of
 from fate_ext_plugin.feature.source.sql.database import Column, Database, explain
@@ -66,7 +66,7 @@ class Question:
         return True
 
     def through_id_table(self, ids: UploadedIds, progress: Progress) -> Iterator[Group]:
-        self._send(ids, share_of(progress, duck.READ_SHARE, SEND_SHARE))
+        self._send(ids, share_of(progress, duckdb_join.READ_SHARE, SEND_SHARE))
         self._database.begin_reading(self._connection.cursor())
         rows = self._database.stream(
             self._connection,
@@ -99,7 +99,7 @@ class Question:
     def in_batches(self, ids: UploadedIds, progress: Progress) -> Iterator[Group]:
         self._database.begin_reading(self._connection.cursor())
         return look_up(ids, self._lookup, self._database.batch_size, self._width,
-                       share_of(progress, duck.READ_SHARE, 1.0))
+                       share_of(progress, duckdb_join.READ_SHARE, 1.0))
 
     def _lookup(self, batch: List[str]) -> Iterator[Row]:
         values = [value for identifier in batch for value in self._database.id_values(self._id, identifier)]

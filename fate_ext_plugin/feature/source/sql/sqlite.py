@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 from urllib.parse import urlsplit
 
+from fate_ext_plugin.db.url import DatabaseSettings
 from fate_ext_plugin.feature.source.sql.database import CONNECT_SECONDS, ID_TABLE, Column, Database
 from fate_ext_plugin.feature.source.sql.values import (
     ANY,
@@ -15,8 +16,7 @@ from fate_ext_plugin.feature.source.sql.values import (
     canonical_float,
     canonical_integer,
 )
-from fate_ext_plugin.schema.settings import base_dir
-from fate_ext_plugin.settings import DatabaseSettings
+from fate_ext_plugin.util.fields import base_dir
 
 
 class Sqlite(Database):

@@ -1,0 +1,1 @@
+"""Who may call us at all: networks and tokens."""

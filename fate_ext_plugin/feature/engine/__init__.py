@@ -1,0 +1,1 @@
+"""The child's side of a job: it joins, and knows no database and no server."""

@@ -1,0 +1,1 @@
+"""What several rooms share, and what knows none of them."""
