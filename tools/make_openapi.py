@@ -204,7 +204,7 @@ def _failures(kind: str, statuses: Tuple[int, ...]) -> Plain:
 
 
 def _add(spec: APISpec, operation: Operation) -> None:
-    said = operation.says(Calendar())
+    said = operation.request_schema(Calendar())
     method = operation.method.lower()
     parameters: List[Plain] = []
     if method == "get":
@@ -223,7 +223,7 @@ def _add(spec: APISpec, operation: Operation) -> None:
             "200": {"description": "Done", "content": {"application/json": {"schema": {
                 "type": "object", "required": ["retcode", "retmsg", "data"], "additionalProperties": False,
                 "properties": {"retcode": {"type": "integer", "enum": [0]}, "retmsg": {"type": "string"},
-                               "data": operation.answer}}}}}, **_failures("AdminError", failures)}}
+                               "data": operation.response_schema}}}}}, **_failures("AdminError", failures)}}
     if method != "get" and said.fields:
         described["requestBody"] = _json(said)
     path = operation.path.replace("<", "{").replace(">", "}")

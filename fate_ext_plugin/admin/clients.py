@@ -2,7 +2,7 @@
 from typing import Any, Dict
 
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.admin.operation import Call, Operation, read
 from fate_ext_plugin.errors import KeyTaken
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.serializers import client_dict
@@ -17,20 +17,20 @@ def show_client(context: AdminContext, call: Call) -> Dict[str, Any]:
 
 
 def add_client(context: AdminContext, call: Call) -> Dict[str, Any]:
-    made = context.clients.add(**call.said)
-    return {"app_key": call.said["app_key"], "secret": None if call.said["secret"] else made}
+    made = context.clients.add(**call.payload)
+    return {"app_key": call.payload["app_key"], "secret": None if call.payload["secret"] else made}
 
 
 def change_client(context: AdminContext, call: Call) -> Dict[str, Any]:
-    if not call.said["enabled"]:
+    if not call.payload["enabled"]:
         _not_oneself(call)
-    context.clients.enable(call.path["app_key"], call.said["enabled"])
+    context.clients.enable(call.path["app_key"], call.payload["enabled"])
     return show_client(context, call)
 
 
 def rotate_client(context: AdminContext, call: Call) -> Dict[str, Any]:
     app_key = call.path["app_key"]
-    return {"app_key": app_key, "secret": context.clients.rotate(app_key, call.said["keep_old_hours"] * 3600)}
+    return {"app_key": app_key, "secret": context.clients.rotate(app_key, call.payload["keep_old_hours"] * 3600)}
 
 
 def remove_client(context: AdminContext, call: Call) -> Dict[str, Any]:
@@ -49,10 +49,10 @@ def _not_oneself(call: Call) -> None:
 
 
 OPERATIONS = [
-    look("clients.list", "/clients", list_clients, schemas.ClientsAnswer, "List clients"),
-    look("clients.show", "/clients/<app_key>", show_client, schemas.ClientAnswer, "Show a client"),
+    read("clients.list", "/clients", list_clients, schemas.ClientsAnswer, "List clients"),
+    read("clients.show", "/clients/<app_key>", show_client, schemas.ClientAnswer, "Show a client"),
     Operation("clients.add", "POST", "/clients", add_client, schemas.NewSecretAnswer,
-              "Let a client in; its secret is shown only now", schemas.NewClient, unkept=("secret",)),
+              "Let a client in; its secret is shown only now", schemas.NewClient, redacted_fields=("secret",)),
     Operation("clients.change", "PUT", "/clients/<app_key>", change_client, schemas.ClientAnswer,
               "Enable or disable a client", schemas.ClientChange),
     Operation("clients.rotate", "POST", "/clients/<app_key>/rotate", rotate_client, schemas.NewSecretAnswer,

@@ -2,23 +2,23 @@
 from typing import Any, Dict
 
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.admin.operation import Call, look
+from fate_ext_plugin.admin.operation import Call, read
 from fate_ext_plugin.audit.search import Filter, search
 from fate_ext_plugin.errors import ExtError
 from fate_ext_plugin.schema import admin as schemas
 
 
 def search_audit(context: AdminContext, call: Call) -> Dict[str, Any]:
-    said = dict(call.said)
-    limit, cursor = said.pop("page_size"), said.pop("cursor")
+    payload = dict(call.payload)
+    limit, cursor = payload.pop("page_size"), payload.pop("cursor")
     try:
-        found = search(context.trails, Filter(**said), limit, cursor)
+        found = search(context.trails, Filter(**payload), limit, cursor)
     except OSError as error:
         raise ExtError(f"The audit log can't be read: {error.strerror}: {error.filename}") from None
     return {"decisions": found.decisions, "cursor": found.cursor}
 
 
 OPERATIONS = [
-    look("audit.search", "/audit", search_audit, schemas.AuditAnswer, "Search the audit log, the newest first",
+    read("audit.search", "/audit", search_audit, schemas.AuditAnswer, "Search the audit log, the newest first",
          schemas.AuditQuery),
 ]

@@ -3,7 +3,7 @@ from dataclasses import replace
 from typing import Any, Dict
 
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.admin.operation import Call, Operation, read
 from fate_ext_plugin.errors import InvalidGrant
 from fate_ext_plugin.permission.grants import grant_of
 from fate_ext_plugin.permission.item import component
@@ -13,11 +13,11 @@ from fate_ext_plugin.schema.permission import GrantSchema, decision_dict, grant_
 
 
 def list_grants(context: AdminContext, call: Call) -> Dict[str, Any]:
-    said = call.said
-    size = said["page_size"]
-    rows = context.grants.rows(said["party"], size, (said["page"] - 1) * size)
+    payload = call.payload
+    size = payload["page_size"]
+    rows = context.grants.rows(payload["party"], size, (payload["page"] - 1) * size)
     return {"grants": [grant_row_dict(row, context.calendar) for row in rows],
-            "count": context.grants.count(said["party"]), "page": said["page"], "page_size": size}
+            "count": context.grants.count(payload["party"]), "page": payload["page"], "page_size": size}
 
 
 def show_grant(context: AdminContext, call: Call) -> Dict[str, Any]:
@@ -29,13 +29,13 @@ def show_grant(context: AdminContext, call: Call) -> Dict[str, Any]:
 
 
 def add_grant(context: AdminContext, call: Call) -> Dict[str, Any]:
-    grant = call.said
+    grant = call.payload
     context.grants.add(grant, call.who)
     return grant_row_dict(context.grants.row(grant.name), context.calendar)
 
 
 def change_grant(context: AdminContext, call: Call) -> Dict[str, Any]:
-    grant = replace(call.said, name=call.path["name"])
+    grant = replace(call.payload, name=call.path["name"])
     context.grants.change(grant, call.who)
     return grant_row_dict(context.grants.row(grant.name), context.calendar)
 
@@ -48,19 +48,19 @@ def remove_grant(context: AdminContext, call: Call) -> Dict[str, Any]:
 
 
 def explain(context: AdminContext, call: Call) -> Dict[str, Any]:
-    said = call.said
-    items = (*map(component, said["components"]), *said["datasets"])
+    payload = call.payload
+    items = (*map(component, payload["components"]), *payload["datasets"])
     if not items:
         raise InvalidGrant("Name a component, a dataset, or several.")
     request = PermissionRequest(
-        said["party"], said["role"], context.party_id, items, said["initiator"] or said["party"],
-        frozenset(said["others"]))
-    return decision_dict(context.permission.explain(request, said["at"]))
+        payload["party"], payload["role"], context.party_id, items, payload["initiator"] or payload["party"],
+        frozenset(payload["others"]))
+    return decision_dict(context.permission.explain(request, payload["at"]))
 
 
 OPERATIONS = [
-    look("grants.list", "/grants", list_grants, schemas.GrantsAnswer, "List grants", schemas.GrantsQuery),
-    look("grants.show", "/grants/<name>", show_grant, schemas.GrantAnswer, "Show a grant, and how often it was used"),
+    read("grants.list", "/grants", list_grants, schemas.GrantsAnswer, "List grants", schemas.GrantsQuery),
+    read("grants.show", "/grants/<name>", show_grant, schemas.GrantAnswer, "Show a grant, and how often it was used"),
     Operation("grants.add", "POST", "/grants", add_grant, schemas.GrantAnswer,
               "Grant components, datasets or both to a party", GrantSchema),
     Operation("grants.change", "PUT", "/grants/<name>", change_grant, schemas.GrantAnswer,

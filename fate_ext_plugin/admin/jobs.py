@@ -2,7 +2,7 @@
 from typing import Any, Dict
 
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.admin.operation import Call, Operation, read
 from fate_ext_plugin.errors import WrongJobState
 from fate_ext_plugin.feature.job import JobFilter
 from fate_ext_plugin.schema import admin as schemas
@@ -10,9 +10,9 @@ from fate_ext_plugin.schema.serializers import job_dict
 
 
 def list_jobs(context: AdminContext, call: Call) -> Dict[str, Any]:
-    said = dict(call.said)
-    page, size = said.pop("page"), said.pop("page_size")
-    wanted = JobFilter(**said)
+    payload = dict(call.payload)
+    page, size = payload.pop("page"), payload.pop("page_size")
+    wanted = JobFilter(**payload)
     found = context.jobs.find(wanted, limit=size, offset=(page - 1) * size)
     return {"jobs": [job_dict(job) for job in found], "count": context.jobs.count(wanted), "page": page,
             "page_size": size}
@@ -40,8 +40,8 @@ def delete_job(context: AdminContext, call: Call) -> Dict[str, Any]:
 
 
 OPERATIONS = [
-    look("jobs.list", "/jobs", list_jobs, schemas.JobsAnswer, "List feature jobs, the newest first", schemas.JobsQuery),
-    look("jobs.show", "/jobs/<job_id>", show_job, schemas.JobAnswer, "Show a feature job"),
+    read("jobs.list", "/jobs", list_jobs, schemas.JobsAnswer, "List feature jobs, the newest first", schemas.JobsQuery),
+    read("jobs.show", "/jobs/<job_id>", show_job, schemas.JobAnswer, "Show a feature job"),
     Operation("jobs.cancel", "POST", "/jobs/<job_id>/cancel", cancel_job, schemas.JobAnswer,
               "Cancel a waiting or running feature job; its FATE job fails with that reason"),
     Operation("jobs.delete", "DELETE", "/jobs/<job_id>", delete_job, schemas.JobAnswer,

@@ -2,7 +2,7 @@
 from typing import Any, Dict, Optional
 
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.admin.operation import Call, Operation, read
 from fate_ext_plugin.auth.key_store import PRIVATE
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.errors import KeyTaken, UnknownKey
@@ -19,7 +19,7 @@ def list_keys(context: AdminContext, call: Call) -> Dict[str, Any]:
 
 
 def show_own_keys(context: AdminContext, call: Call) -> Dict[str, Any]:
-    party, now = call.said["party"] or context.party_id, now_ms()
+    party, now = call.payload["party"] or context.party_id, now_ms()
     if not party:
         raise UnknownKey(PARTY_UNKNOWN)
     return {"keys": [{
@@ -29,8 +29,8 @@ def show_own_keys(context: AdminContext, call: Call) -> Dict[str, Any]:
 
 
 def add_key(context: AdminContext, call: Call) -> Dict[str, Any]:
-    party, span = call.said["party_id"], (call.said["valid_from"], call.said["valid_until"])
-    fingerprint = context.keys.add_public(party, call.said["public_key"], *span)
+    party, span = call.payload["party_id"], (call.payload["valid_from"], call.payload["valid_until"])
+    fingerprint = context.keys.add_public(party, call.payload["public_key"], *span)
     row = _row(context, party, fingerprint)
     if any(span) and span != (row["valid_from"], row["valid_until"]):
         raise KeyTaken(f"This key of party {party} is here already, {_span(row)}; nothing is changed. Remove it first.")
@@ -58,7 +58,7 @@ def show_policy(context: AdminContext, call: Call) -> Dict[str, Any]:
 
 def change_policy(context: AdminContext, call: Call) -> Dict[str, Any]:
     party = call.path["party_id"]
-    context.keys.set_policy(party, call.said["envelope"], call.said["md5"])
+    context.keys.set_policy(party, call.payload["envelope"], call.payload["md5"])
     return _policy(context, party)
 
 
@@ -90,17 +90,17 @@ def _date(moment: Optional[int]) -> Optional[str]:
 
 
 OPERATIONS = [
-    look("keys.list", "/keys", list_keys, schemas.KeysAnswer, "List keys, ours and our partners'"),
-    look("keys.own", "/keys/own", show_own_keys, schemas.OwnKeysAnswer,
+    read("keys.list", "/keys", list_keys, schemas.KeysAnswer, "List keys, ours and our partners'"),
+    read("keys.own", "/keys/own", show_own_keys, schemas.OwnKeysAnswer,
          "Show our own public key, for partners: the one that signs now, then those to come", schemas.OwnKeysQuery),
     Operation("keys.add", "POST", "/keys", add_key, schemas.KeyAnswer,
               "Accept a partner's public key beside those it has", schemas.NewKey,
-              unkept=("public_key",)),  # a private one by mistake
+              redacted_fields=("public_key",)),  # a private one by mistake
     Operation("keys.remove", "DELETE", "/keys/<party_id>/<fingerprint>", remove_key, schemas.KeyAnswer,
               "Revoke a partner's key at once"),
-    look("policies.list", "/policies", list_policies, schemas.PoliciesAnswer,
+    read("policies.list", "/policies", list_policies, schemas.PoliciesAnswer,
          "List what partners' signatures must be like"),
-    look("policies.show", "/policies/<party_id>", show_policy, schemas.PolicyAnswer,
+    read("policies.show", "/policies/<party_id>", show_policy, schemas.PolicyAnswer,
          "Show what a partner's signatures must be like"),
     Operation("policies.change", "PUT", "/policies/<party_id>", change_policy, schemas.PolicyAnswer,
               "Change what a partner's signatures must be like", schemas.PolicyChange),

@@ -18,34 +18,33 @@ from fate_ext_plugin.settings.load import explain
 class Call:
     """A request that was let in. ``who``: the app key of who makes it, or the user of this machine.
 
-    ``said``: as the operation's schema loads it; ``path``: what stands in the path, by name; ``over_http``: False for
-    a command on this machine.
+    ``payload``: what the operation's request schema loaded; ``path``: what stands in the path, by name;
+    ``over_http``: False for a command on this machine.
     """
 
     who: str
-    said: Any
+    payload: Any
     path: Mapping[str, str]
     over_http: bool = True
 
 
 @dataclass(frozen=True)
 class Operation:
-    """``path`` as in Flask, behind /v1/ext/admin; ``says``: the schema of the query of a GET, else of the body.
+    """``path`` as in Flask, behind /v1/ext/admin; ``request_schema``: of the query of a GET, else of the body.
 
-    ``answer``: the schema that its outcome is dumped with, so that nothing else, such as a secret, can be shown.
-    ``changes``: only the role ``admin`` may do it, and the audit log keeps what was said, but for the keys in
-    ``unkept``.
+    ``response_schema``: what its outcome is dumped with, so that nothing else, such as a secret, can be shown.
+    ``changes``: only the role ``admin`` may do it, and the audit log keeps the payload without ``redacted_fields``.
     """
 
     name: str
     method: str
     path: str
     run: Callable[[AdminContext, Call], Any]
-    answer: Type[Schema]
+    response_schema: Type[Schema]
     summary: str
-    says: Type[CalendarSchema] = schemas.Nothing
+    request_schema: Type[CalendarSchema] = schemas.Nothing
     changes: bool = True
-    unkept: Tuple[str, ...] = ()
+    redacted_fields: Tuple[str, ...] = ()
 
     @property
     def roles(self) -> List[str]:
@@ -56,11 +55,11 @@ class Operation:
         return ADMIN_PREFIX + re.sub("<([a-z_]+)>", lambda match: path[match.group(1)], self.path)
 
     def load(self, context: AdminContext, values: Any) -> Any:
-        """What is said, checked. Of a query every value is text.
+        """The payload, checked. Of a query every value is text.
 
         :raises InvalidRequestBody: names each wrong key, what was found and what is allowed.
         """
-        schema = self.says(context.calendar)
+        schema = self.request_schema(context.calendar)
         try:
             return schema.load(values)
         except ValidationError as error:
@@ -68,23 +67,23 @@ class Operation:
             reasons = explain(error.normalized_messages(), values, schema, [subject])
             raise InvalidRequestBody("; ".join(reasons)) from None
 
-    def noted(self, values: Any) -> Optional[Dict[str, Any]]:
-        """What the audit log keeps of what is said."""
+    def audited_payload(self, values: Any) -> Optional[Dict[str, Any]]:
+        """What the audit log keeps of the payload."""
         if not self.changes or not isinstance(values, dict):
             return None
-        return {key: value for key, value in values.items() if key not in self.unkept} or None
+        return {key: value for key, value in values.items() if key not in self.redacted_fields} or None
 
     def perform(self, context: AdminContext, call: Call) -> Any:
         """Plain data, fit for JSON.
 
         :raises ExtError: it can't be done, with the reason for whoever asked.
         """
-        return self.answer().dump(self.run(context, call))
+        return self.response_schema().dump(self.run(context, call))
 
 
-def look(
-    name: str, path: str, run: Callable[[AdminContext, Call], Any], answer: Type[Schema], summary: str,
-    says: Optional[Type[CalendarSchema]] = None,
+def read(
+    name: str, path: str, run: Callable[[AdminContext, Call], Any], response_schema: Type[Schema], summary: str,
+    request_schema: Optional[Type[CalendarSchema]] = None,
 ) -> Operation:
     """An operation that changes nothing."""
-    return Operation(name, "GET", path, run, answer, summary, says or schemas.Nothing, changes=False)
+    return Operation(name, "GET", path, run, response_schema, summary, request_schema or schemas.Nothing, changes=False)

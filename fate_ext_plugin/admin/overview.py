@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, Dict, List
 
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.admin.operation import Call, look
+from fate_ext_plugin.admin.operation import Call, read
 from fate_ext_plugin.audit.counters import HOUR, MINUTE
 from fate_ext_plugin.feature.job import STATUSES, Totals
 from fate_ext_plugin.schema import admin as schemas
@@ -38,7 +38,7 @@ _FORM = "%Y-%m-%d %H:%M"
 
 
 def show_overview(context: AdminContext, call: Call) -> Dict[str, Any]:
-    name = call.said["span"]
+    name = call.payload["span"]
     span = SPANS[name]
     begins = span.all(datetime.now())
     total, used, free = context.storage.disk_usage()
@@ -80,6 +80,6 @@ def _decisions(context: AdminContext, span: Span, begins: List[datetime]) -> Lis
 
 
 OPERATIONS = [
-    look("overview.show", "/overview", show_overview, schemas.OverviewAnswer,
+    read("overview.show", "/overview", show_overview, schemas.OverviewAnswer,
          "Show jobs and decisions over time, and the disk", schemas.OverviewQuery),
 ]

@@ -3,7 +3,7 @@ from typing import Any, Dict
 
 from fate_ext_plugin import __version__
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.admin.operation import Call, look
+from fate_ext_plugin.admin.operation import Call, read
 from fate_ext_plugin.feature.job import RUNNING, WAITING, JobFilter
 from fate_ext_plugin.schema import admin as schemas
 
@@ -22,6 +22,6 @@ def show_health(context: AdminContext, call: Call) -> Dict[str, Any]:
 
 
 OPERATIONS = [
-    look("settings.show", "/settings", show_settings, schemas.SettingsAnswer, "Show the settings in force"),
-    look("health.show", "/health", show_health, schemas.HealthAnswer, "Say whether this server can do its work"),
+    read("settings.show", "/settings", show_settings, schemas.SettingsAnswer, "Show the settings in force"),
+    read("health.show", "/health", show_health, schemas.HealthAnswer, "Say whether this server can do its work"),
 ]

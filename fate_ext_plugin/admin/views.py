@@ -2,7 +2,7 @@
 from typing import Any, Dict
 
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.admin.operation import Call, Operation, look
+from fate_ext_plugin.admin.operation import Call, Operation, read
 from fate_ext_plugin.schema import admin as schemas
 
 
@@ -11,15 +11,16 @@ def list_views(context: AdminContext, call: Call) -> Dict[str, Any]:
 
 
 def test_view(context: AdminContext, call: Call) -> Any:
-    said = call.said
-    body = dict(said["parameters"])
-    if said.get("features") is not None:
-        body["features"] = said["features"]
-    return context.sampler.sample(call.path["name"], said["ids"], body)
+    payload = call.payload
+    body = dict(payload["parameters"])
+    if payload.get("features") is not None:
+        body["features"] = payload["features"]
+    return context.sampler.sample(call.path["name"], payload["ids"], body)
 
 
 OPERATIONS = [
-    look("views.list", "/views", list_views, schemas.ViewsAnswer, "List the feature views of this server"),
+    read("views.list", "/views", list_views, schemas.ViewsAnswer, "List the feature views of this server"),
     Operation("views.test", "POST", "/views/<name>/test", test_view, schemas.SampleAnswer,
-              "Show the features that a few sample IDs would get", schemas.ViewTest, unkept=("ids", "parameters")),
+              "Show the features that a few sample IDs would get", schemas.ViewTest,
+              redacted_fields=("ids", "parameters")),
 ]

@@ -55,7 +55,7 @@ class _Entrance:
         body = read_body(MAX_BODY_BYTES)
         client = self._client(address, body, operation)
         trust_caller()
-        call = Call(client.app_key, self._said(operation, body), path)
+        call = Call(client.app_key, self._payload(operation, body), path)
         answer = {"retcode": 0, "retmsg": "success", "data": operation.perform(self._context, call)}
         # In the order of the schema, which jsonify would sort.
         return Response(json.dumps(answer), mimetype="application/json", headers={"Cache-Control": "no-store"})
@@ -82,13 +82,13 @@ class _Entrance:
             full_path=f"{request.path}?{query}", headers=dict(request.headers.items()), body=body,
             method=request.method, address=address, route=request.path)
         return self._context.authentication.clients.check(
-            signed, operation.roles, lambda: operation.noted(_json_or_none(body)))
+            signed, operation.roles, lambda: operation.audited_payload(_json_or_none(body)))
 
     def _refused(self, address: Any, reason: str) -> None:
         self._context.authentication.audit.write(
             ADMIN_CHECK, False, None, f"{request.method} {request.path}", address, reason)
 
-    def _said(self, operation: Operation, body: bytes) -> Any:
+    def _payload(self, operation: Operation, body: bytes) -> Any:
         if body and parse_parameters(request.headers.get("Content-Type", ""))[0] != "application/json":
             raise UnsupportedBody("Send the body as application/json.")
         if request.method != "GET":

@@ -170,10 +170,10 @@ class Console:
         return request.headers.get("Origin", "") in (f"http://{request.host}", f"https://{request.host}")
 
     def _note(
-        self, browser: Browser, allowed: bool, reason: str, noted: Optional[Mapping[str, Any]] = None
+        self, browser: Browser, allowed: bool, reason: str, audited_payload: Optional[Mapping[str, Any]] = None
     ) -> None:
         who = browser.session.app_key if browser.session else None
-        self._clients.note(_as_asked(browser), allowed, who, reason, noted)
+        self._clients.note(_as_asked(browser), allowed, who, reason, audited_payload)
 
     # -- signing in and out --------------------------------------------------------------------------------------------
 
@@ -234,7 +234,7 @@ class Console:
                 return self._page(browser, action.page, page_context, form, None, error.status)
             except ExtError:  # there is no such page, or not for this client
                 raise error from None
-        self._note(browser, True, "ok", page_context.noted(action.operation, typed))
+        self._note(browser, True, "ok", page_context.audited_payload(action.operation, typed))
         if action.then is None:
             return self._page(
                 browser, action.page, page_context, Form(action.operation, typed, path=page_context.path), outcome, 200)

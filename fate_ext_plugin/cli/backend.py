@@ -2,7 +2,7 @@
 from typing import Any, Dict, Iterator, Mapping, Optional
 
 MAX_PAGE = 1000
-Said = Mapping[str, Any]
+Payload = Mapping[str, Any]
 
 
 class Backend:
@@ -11,21 +11,21 @@ class Backend:
     #: whether this machine's own files can be reached, too
     here = False
 
-    def perform(self, name: str, said: Optional[Said] = None, /, **path: str) -> Any:
+    def perform(self, name: str, payload: Optional[Payload] = None, /, **path: str) -> Any:
         """The operation's outcome, as plain data.
 
-        :param said: what the operation's schema reads; None stands for what is not said.
+        :param payload: what the operation's request schema reads; None stands for what is left out, also as a value.
         :param path: what stands in the operation's path.
         :raises ExtError: it can't be done.
         """
         raise NotImplementedError
 
-    def pages(self, name: str, key: str, limit: Optional[int] = None, **said: Any) -> Iterator[Any]:
+    def pages(self, name: str, key: str, limit: Optional[int] = None, **payload: Any) -> Iterator[Any]:
         """All that a listing with pages has under ``key``, or the first ``limit``."""
         number, left = 1, limit
         size = min(MAX_PAGE, limit or MAX_PAGE)
         while left is None or left > 0:
-            found = self.perform(name, {**said, "page": number, "page_size": size})[key]
+            found = self.perform(name, {**payload, "page": number, "page_size": size})[key]
             yield from found[:left]
             if len(found) < size:
                 return
@@ -33,10 +33,10 @@ class Backend:
             left = None if left is None else left - size
 
 
-def spoken(said: Optional[Said]) -> Dict[str, Any]:
-    return {key: value for key, value in (said or {}).items() if value is not None}
+def spoken(payload: Optional[Payload]) -> Dict[str, Any]:
+    return {key: value for key, value in (payload or {}).items() if value is not None}
 
 
-def as_query(values: Said) -> Dict[str, str]:
+def as_query(values: Payload) -> Dict[str, str]:
     """As a url holds them."""
     return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in values.items()}

@@ -42,9 +42,9 @@ def add(
 ) -> None:
     """Let a client in. Its new secret is shown only now."""
     given = _secret_in(secret_file) if secret_file else None
-    said = {key: list(value) if isinstance(value, tuple) else value for key, value in terms.items()}
+    payload = {key: list(value) if isinstance(value, tuple) else value for key, value in terms.items()}
     made = site.perform("clients.add", {
-        **said, "app_key": app_key, "methods": [method.upper() for method in methods], "secret": given})
+        **payload, "app_key": app_key, "methods": [method.upper() for method in methods], "secret": given})
     click.echo(f"added {app_key}; {SOON}")
     if made["secret"] is not None:
         _show_once(made["secret"])

@@ -47,9 +47,9 @@ def grant() -> None:
 @click.option("--note", default="", help="Why, for people.")
 def add(site: Backend, deny: bool, **terms: Any) -> None:
     """Grant components, datasets or both to a party."""
-    said = {key: list(value) if isinstance(value, tuple) else value for key, value in terms.items()
+    payload = {key: list(value) if isinstance(value, tuple) else value for key, value in terms.items()
             if value not in NOT_SAID}
-    added = site.perform("grants.add", {**said, "effect": "deny" if deny else "allow"})
+    added = site.perform("grants.add", {**payload, "effect": "deny" if deny else "allow"})
     click.echo(f"added {added['name']}; {SOON}")
 
 
@@ -227,11 +227,11 @@ def _show_changes(room: _Room, changes: Any) -> None:
 
     for new in changes.added:
         click.echo(f"+ {new.name}")
-        for key, value in _said(grant_dict(new, room.calendar)):
+        for key, value in _fields(grant_dict(new, room.calendar)):
             click.echo(f"    {key}: {value}")
     for old, new in changes.changed:
         click.echo(f"~ {new.name}")
-        before, after = (dict(_said(grant_dict(one, room.calendar))) for one in (old, new))
+        before, after = (dict(_fields(grant_dict(one, room.calendar))) for one in (old, new))
         for key in dict.fromkeys([*before, *after]):
             if before.get(key) != after.get(key):
                 click.echo(f"    {key}: {before.get(key, 'not said')} -> {after.get(key, 'not said')}")
@@ -239,7 +239,7 @@ def _show_changes(room: _Room, changes: Any) -> None:
         click.echo(f"- {old.name}")
 
 
-def _said(found: Dict[str, Any]) -> Iterable[Tuple[str, str]]:
+def _fields(found: Dict[str, Any]) -> Iterable[Tuple[str, str]]:
     return ((key, ", ".join(map(_dataset_text, value)) if isinstance(value, list) else str(value))
             for key, value in found.items() if key != "name")
 
@@ -290,5 +290,5 @@ def _short(values: Iterable[str]) -> str:
 
 def _terms(row: Dict[str, Any]) -> str:
     keys = ("valid_from", "valid_until", "weekdays", "hours", "max_uses", "max_uses_per_day", "initiators", "partners")
-    said = ((key.replace("_", " "), row[key]) for key in keys if key in row)
-    return ", ".join(f"{key} {' '.join(value) if isinstance(value, list) else value}" for key, value in said)
+    terms = ((key.replace("_", " "), row[key]) for key in keys if key in row)
+    return ", ".join(f"{key} {' '.join(value) if isinstance(value, list) else value}" for key, value in terms)

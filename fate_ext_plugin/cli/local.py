@@ -2,7 +2,7 @@
 from pathlib import Path
 from typing import Any, Optional
 
-from fate_ext_plugin.cli.backend import Backend, Said, as_query, spoken
+from fate_ext_plugin.cli.backend import Backend, Payload, as_query, spoken
 
 # Operations that seal something under the master key.
 STORING = ("clients.add", "clients.rotate", "keys.add", "policies.change")
@@ -18,16 +18,16 @@ class LocalBackend(Backend):
     def __init__(self, conf: Path) -> None:
         self.conf = conf
 
-    def perform(self, name: str, said: Optional[Said] = None, /, **path: str) -> Any:
+    def perform(self, name: str, payload: Optional[Payload] = None, /, **path: str) -> Any:
         from fate_ext_plugin.admin.catalog import BY_NAME
         from fate_ext_plugin.admin.operation import Call
         from fate_ext_plugin.permission.grants import user
 
-        operation, values = BY_NAME[name], spoken(said)
+        operation, values = BY_NAME[name], spoken(payload)
         context = self.context(stores=name in STORING)
         loaded = operation.load(context, as_query(values) if operation.method == "GET" else values)
         if operation.changes:
-            self.note(f"{operation.method} {operation.url(path)}", operation.noted(values))
+            self.note(f"{operation.method} {operation.url(path)}", operation.audited_payload(values))
         return operation.perform(context, Call(user(), loaded, path, over_http=False))
 
     def context(self, stores: bool = False) -> Any:
@@ -36,7 +36,7 @@ class LocalBackend(Backend):
 
         return CommandContext(self.conf, stores)
 
-    def note(self, what: str, said: Optional[Said] = None) -> None:
+    def note(self, what: str, payload: Optional[Payload] = None) -> None:
         """In the audit log, beside what the running server notes there."""
         from fate_ext_plugin.audit.log import note_beside
         from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
@@ -44,4 +44,4 @@ class LocalBackend(Backend):
 
         context = self.context()
         context.storage  # noqa: B018 - made, readable by its owner alone
-        note_beside(context.trails[0], ADMIN_CHECK, user(), what, COMMAND, said)
+        note_beside(context.trails[0], ADMIN_CHECK, user(), what, COMMAND, payload)

@@ -35,9 +35,9 @@ class RemoteBackend(Backend):
         self._url, self._app_key = url.rstrip("/"), app_key
         self._signer = Signer(_secret(secret_file), algorithm)
 
-    def perform(self, name: str, said: Optional[Mapping[str, Any]] = None, /, **path: str) -> Any:
+    def perform(self, name: str, payload: Optional[Mapping[str, Any]] = None, /, **path: str) -> Any:
         """:raises Unreachable: no plugin answers there. :raises Refused: it says no; the message is its own."""
-        operation, values = BY_NAME[name], spoken(said)
+        operation, values = BY_NAME[name], spoken(payload)
         for key, value in path.items():
             if not _name.fullmatch(value) or set(value) == {"."}:
                 raise Refused(f"{escape_control_characters(repr(value))} is no {key.replace('_', ' ')}.")

@@ -51,21 +51,21 @@ def load_form(schema: Schema, typed: Typed) -> Any:
 
 
 def values_of(schema: Schema, typed: Typed) -> Dict[str, Any]:
-    """What was left empty is not said. A list has a line, or a box, for each item; a mapping a field ``name.key`` for
+    """What was left empty is left out. A list has a line, or a box, for each item; a mapping a field ``name.key`` for
     each key."""
     values: Dict[str, Any] = {}
     for name, field in schema.fields.items():
-        said = typed.get(name, ())
+        texts = typed.get(name, ())
         if isinstance(field, fields.Dict):
             prefix = f"{name}."
-            values[name] = {key[len(prefix):]: texts[0] for key, texts in typed.items()
-                            if key.startswith(prefix) and texts[0]}
+            values[name] = {key[len(prefix):]: given[0] for key, given in typed.items()
+                            if key.startswith(prefix) and given[0]}
         elif isinstance(field, fields.List):
-            items = [line.strip() for text in said for line in text.splitlines() if line.strip()]
+            items = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
             if items:
                 values[name] = items
-        elif said and said[0].strip():
-            values[name] = _value(field, said[0].strip() if "\n" not in said[0] else said[0])
+        elif texts and texts[0].strip():
+            values[name] = _value(field, texts[0].strip() if "\n" not in texts[0] else texts[0])
     return values
 
 

@@ -34,15 +34,15 @@ class PageContext:
         """
         operation = BY_NAME[operation_name]
         authorize(self.client, self._request(operation, path), operation.roles)
-        said = load_form(operation.says(self.context.calendar), typed)
-        return operation.perform(self.context, Call(self.client.app_key, said, path))
+        payload = load_form(operation.request_schema(self.context.calendar), typed)
+        return operation.perform(self.context, Call(self.client.app_key, payload, path))
 
-    def noted(self, operation_name: str, typed: Typed) -> Optional[Dict[str, Any]]:
+    def audited_payload(self, operation_name: str, typed: Typed) -> Optional[Dict[str, Any]]:
         """What the audit log keeps of what was typed."""
         operation = BY_NAME[operation_name]
-        return operation.noted(values_of(operation.says(self.context.calendar), typed))
+        return operation.audited_payload(values_of(operation.request_schema(self.context.calendar), typed))
 
-    def look(self, operation_name: str, **path: str) -> Any:
+    def read(self, operation_name: str, **path: str) -> Any:
         """:meth:`perform` an operation that is told nothing."""
         return self.perform(operation_name, {}, path)
 
@@ -76,7 +76,7 @@ class PageContext:
 
 def url(path: str = "", query: Optional[Typed] = None, **changes: Any) -> str:
     """Of a page. :param changes: of the query; None takes one out."""
-    said: Dict[str, Sequence[str]] = {
+    changed: Dict[str, Sequence[str]] = {
         **(query or {}), **{name: [] if value is None else [str(value)] for name, value in changes.items()}}
-    pairs = [(name, text) for name, texts in said.items() for text in texts if text]
+    pairs = [(name, text) for name, texts in changed.items() for text in texts if text]
     return f"{CONSOLE}/{quote(path)}{'?' if pairs else ''}{urlencode(pairs)}"

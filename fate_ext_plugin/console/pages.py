@@ -46,7 +46,7 @@ class Action:
 def overview(page_context: PageContext, form: Form, outcome: Any) -> Context:
     found, asked = page_context.search("overview.show", {})
     return {"overview": found, "charts": charts(found) if found else [], "span": found.get("span"), "spans": SPANS,
-            "asked": asked, "health": page_context.look("health.show")}
+            "asked": asked, "health": page_context.read("health.show")}
 
 
 def jobs(page_context: PageContext, form: Form, outcome: Any) -> Context:
@@ -56,26 +56,26 @@ def jobs(page_context: PageContext, form: Form, outcome: Any) -> Context:
 
 
 def job(page_context: PageContext, form: Form, outcome: Any) -> Context:
-    found = page_context.look("jobs.show", **page_context.path)
+    found = page_context.read("jobs.show", **page_context.path)
     return {"job": found, "active": found["status"] in ACTIVE, "request": json.dumps(
         found["request"], ensure_ascii=False, indent=2)}
 
 
 def views(page_context: PageContext, form: Form, outcome: Any) -> Context:
-    return {**page_context.look("views.list"), "sample": outcome, "tested": form.path.get("name")}
+    return {**page_context.read("views.list"), "sample": outcome, "tested": form.path.get("name")}
 
 
 def clients(page_context: PageContext, form: Form, outcome: Any) -> Context:
-    return {**page_context.look("clients.list"), "algorithms": list(ALGORITHMS)}
+    return {**page_context.read("clients.list"), "algorithms": list(ALGORITHMS)}
 
 
 def keys(page_context: PageContext, form: Form, outcome: Any) -> Context:
     own, why_none = [], None
     try:
-        own = page_context.look("keys.own")["keys"]
+        own = page_context.read("keys.own")["keys"]
     except UnknownKey as error:
         why_none = error.message
-    return {**page_context.look("keys.list"), **page_context.look("policies.list"), "own": own, "why_none": why_none,
+    return {**page_context.read("keys.list"), **page_context.read("policies.list"), "own": own, "why_none": why_none,
             "envelopes": ENVELOPES}
 
 
@@ -85,12 +85,12 @@ def grants(page_context: PageContext, form: Form, outcome: Any) -> Context:
 
 
 def grant(page_context: PageContext, form: Form, outcome: Any) -> Context:
-    return {"grant": page_context.look("grants.show", **page_context.path)}
+    return {"grant": page_context.read("grants.show", **page_context.path)}
 
 
 def explain(page_context: PageContext, form: Form, outcome: Any) -> Context:
     if page_context.context.set_up_permission is None:
-        page_context.look("grants.list")  # says so
+        page_context.read("grants.list")  # says so
     return {"decision": outcome}
 
 
@@ -100,7 +100,7 @@ def audit(page_context: PageContext, form: Form, outcome: Any) -> Context:
 
 
 def site(page_context: PageContext, form: Form, outcome: Any) -> Context:
-    return {"settings": page_context.look("settings.show"), "health": page_context.look("health.show")}
+    return {"settings": page_context.read("settings.show"), "health": page_context.read("health.show")}
 
 
 OVERVIEW = Page("/", "overview", "overview", overview, live=30)

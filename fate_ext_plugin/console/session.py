@@ -20,9 +20,9 @@ MAX_SESSIONS, MAX_NOTICES = 1000, 10
 
 @dataclass(frozen=True)
 class FlashMessage:
-    """What the next page says, once. ``said``: a key of the languages; ``secret``: a client's new one."""
+    """What the next page says, once. ``done``: a key of the languages; ``secret``: a client's new one."""
 
-    said: str
+    done: str
     about: str
     secret: Optional[str] = None
 
