@@ -1,6 +1,6 @@
 """One thing an operator can do, and all that the doors need to know of it."""
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 
 from marshmallow import Schema, ValidationError
@@ -8,24 +8,32 @@ from marshmallow import Schema, ValidationError
 from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.auth.client_store import ADMIN, ROLES
-from fate_ext_plugin.errors import InvalidRequestBody
+from fate_ext_plugin.errors import ExtError, InvalidRequestBody
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.permission import CalendarSchema
 from fate_ext_plugin.settings.load import explain
 
 
+def not_audited(allowed: bool, reason: str, payload: Optional[Mapping[str, Any]]) -> None:
+    """Of a page that reads several things to show one."""
+
+
 @dataclass(frozen=True)
 class Call:
-    """A request that was let in. ``who``: the app key of who makes it, or the user of this machine.
+    """A request that was let in.
 
-    ``payload``: what the operation's request schema loaded; ``path``: what stands in the path, by name;
-    ``over_http``: False for a command on this machine.
+    :param who: the app key of who makes it, or the user of this machine.
+    :param path: what stands in the path, by name.
+    :param audit: puts the outcome into the audit log: whether it was done, why not, and what was asked for.
+    :param over_http: False for a command on this machine.
+    :param payload: what the operation's request schema loaded.
     """
 
     who: str
-    payload: Any
     path: Mapping[str, str]
+    audit: Callable[[bool, str, Optional[Mapping[str, Any]]], None] = not_audited
     over_http: bool = True
+    payload: Any = None
 
 
 @dataclass(frozen=True)
@@ -73,12 +81,31 @@ class Operation:
             return None
         return {key: value for key, value in values.items() if key not in self.redacted_fields} or None
 
-    def perform(self, context: AdminContext, call: Call) -> Any:
-        """Plain data, fit for JSON.
+    def perform(
+        self, context: AdminContext, call: Call, values: Any, load: Optional[Callable[[], Any]] = None
+    ) -> Any:
+        """Check what is asked for, do it, and audit the outcome.
 
+        :param values: what is asked for, as it came.
+        :param load: makes the payload of it; default: :meth:`load`.
+        :return: plain data, fit for JSON.
         :raises ExtError: it can't be done, with the reason for whoever asked.
         """
-        return self.response_schema().dump(self.run(context, call))
+        kept = self.audited_payload(values)
+        try:
+            payload = load() if load else self.load(context, values)
+            outcome = self.response_schema().dump(self.run(context, replace(call, payload=payload)))
+        except Exception as error:
+            call.audit(False, _reason(error), kept)
+            raise
+        call.audit(True, "ok", kept)
+        return outcome
+
+
+def _reason(error: Exception) -> str:
+    """A few words for the audit log."""
+    code = f"code {error.code}" if isinstance(error, ExtError) else "error"
+    return str(getattr(error, "reason", code))
 
 
 def read(

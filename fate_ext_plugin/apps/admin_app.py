@@ -9,7 +9,8 @@ another path may have. What is captured on its way can be delivered once, as it 
 """
 import json
 import re
-from typing import Any, Dict
+from functools import partial
+from typing import Any, Dict, Mapping, Optional
 
 from flask import Response, request
 
@@ -21,7 +22,6 @@ from fate_ext_plugin.apps.authentication_app import read_body
 from fate_ext_plugin.apps.headers import parse_parameters
 from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
 from fate_ext_plugin.auth.client_signature import ClientRequest
-from fate_ext_plugin.auth.client_store import Client
 from fate_ext_plugin.auth.path import is_plain
 from fate_ext_plugin.errors import Forbidden, InvalidRequestBody, MethodNotAllowed, Unauthenticated, UnsupportedBody
 from fate_ext_plugin.schema.authentication import parse
@@ -46,6 +46,7 @@ class _Entrance:
 
     def __init__(self, blueprint: ServiceBlueprint, context: AdminContext, operations: Dict[str, Operation]) -> None:
         self._blueprint, self._context, self._operations = blueprint, context, operations
+        self._clients = context.authentication.clients
 
     def __call__(self, **path: str) -> Response:
         address = self._address()
@@ -53,10 +54,13 @@ class _Entrance:
         if operation is None:
             raise MethodNotAllowed(f"{request.method} is not allowed here; use {' or '.join(self._operations)}.")
         body = read_body(MAX_BODY_BYTES)
-        client = self._client(address, body, operation)
+        signed = self._signed(address, body)
+        client = self._clients.admit(signed, operation.roles)
         trust_caller()
-        call = Call(client.app_key, self._payload(operation, body), path)
-        answer = {"retcode": 0, "retmsg": "success", "data": operation.perform(self._context, call)}
+        call = Call(client.app_key, path, partial(self._audit, signed, client.app_key))
+        outcome = operation.perform(
+            self._context, call, _json_or_none(body), lambda: operation.load(self._context, _values(body)))
+        answer = {"retcode": 0, "retmsg": "success", "data": outcome}
         # In the order of the schema, which jsonify would sort.
         return Response(json.dumps(answer), mimetype="application/json", headers={"Cache-Control": "no-store"})
 
@@ -67,7 +71,10 @@ class _Entrance:
             self._refused(request.remote_addr, "forbidden network")
             raise
 
-    def _client(self, address: Address, body: bytes, operation: Operation) -> Client:
+    def _signed(self, address: Address, body: bytes) -> ClientRequest:
+        """The request as it must have been signed.
+
+        :raises Unauthenticated: it is one that a signature does not fix."""
         query = request.query_string.decode("latin-1")
         if request.args.getlist(METHOD_ARGUMENT) != ([] if request.method == "GET" else [request.method]):
             self._refused(address, "method not signed")
@@ -78,29 +85,36 @@ class _Entrance:
                 or query.endswith("?")):
             self._refused(address, "ambiguous url")
             raise Unauthenticated("The url holds what can be read in two ways.", "ambiguous url")
-        signed = ClientRequest(
+        return ClientRequest(
             full_path=f"{request.path}?{query}", headers=dict(request.headers.items()), body=body,
             method=request.method, address=address, route=request.path)
-        return self._context.authentication.clients.check(
-            signed, operation.roles, lambda: operation.audited_payload(_json_or_none(body)))
+
+    def _audit(
+        self, signed: ClientRequest, who: str, allowed: bool, reason: str, payload: Optional[Mapping[str, Any]]
+    ) -> None:
+        self._clients.note(signed, allowed, who, reason, payload)
 
     def _refused(self, address: Any, reason: str) -> None:
         self._context.authentication.audit.write(
             ADMIN_CHECK, False, None, f"{request.method} {request.path}", address, reason)
 
-    def _payload(self, operation: Operation, body: bytes) -> Any:
-        if body and parse_parameters(request.headers.get("Content-Type", ""))[0] != "application/json":
-            raise UnsupportedBody("Send the body as application/json.")
-        if request.method != "GET":
-            if set(request.args) - {METHOD_ARGUMENT}:
-                raise InvalidRequestBody(f"Only {METHOD_ARGUMENT} may stand in the query; the rest is the body's.")
-            return operation.load(self._context, parse(body or b"{}"))
-        if body:
-            raise InvalidRequestBody("A GET has no body; what it asks for stands in the query.")
-        values: Dict[str, str] = request.args.to_dict()
-        if any(len(request.args.getlist(name)) > 1 for name in values):
-            raise InvalidRequestBody("The query: a name stands twice.")
-        return operation.load(self._context, values)
+
+def _values(body: bytes) -> Any:
+    """What is asked for: the query of a GET, else the body.
+
+    :raises InvalidRequestBody, UnsupportedBody: it stands where it does not belong, or is no JSON."""
+    if body and parse_parameters(request.headers.get("Content-Type", ""))[0] != "application/json":
+        raise UnsupportedBody("Send the body as application/json.")
+    if request.method != "GET":
+        if set(request.args) - {METHOD_ARGUMENT}:
+            raise InvalidRequestBody(f"Only {METHOD_ARGUMENT} may stand in the query; the rest is the body's.")
+        return parse(body or b"{}")
+    if body:
+        raise InvalidRequestBody("A GET has no body; what it asks for stands in the query.")
+    values: Dict[str, str] = request.args.to_dict()
+    if any(len(request.args.getlist(name)) > 1 for name in values):
+        raise InvalidRequestBody("The query: a name stands twice.")
+    return values
 
 
 def _json_or_none(body: bytes) -> Any:

@@ -4,6 +4,7 @@ FATE Flow's app would answer an error with HTTP 200 and JSON, so all of them bec
 """
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import parse_qs
 
@@ -170,10 +171,10 @@ class Console:
         return request.headers.get("Origin", "") in (f"http://{request.host}", f"https://{request.host}")
 
     def _note(
-        self, browser: Browser, allowed: bool, reason: str, audited_payload: Optional[Mapping[str, Any]] = None
+        self, browser: Browser, allowed: bool, reason: str, payload: Optional[Mapping[str, Any]] = None
     ) -> None:
         who = browser.session.app_key if browser.session else None
-        self._clients.note(_as_asked(browser), allowed, who, reason, audited_payload)
+        self._clients.note(_as_asked(browser), allowed, who, reason, payload)
 
     # -- signing in and out --------------------------------------------------------------------------------------------
 
@@ -224,17 +225,16 @@ class Console:
         typed: Mapping[str, List[str]],
     ) -> Response:
         try:
-            outcome = page_context.perform(action.operation, typed, page_context.path)
+            outcome = page_context.perform(action.operation, typed, page_context.path, partial(self._note, browser))
+        except (RoleMissing, Unauthenticated) as error:
+            self._note(browser, False, error.reason)
+            raise
         except ExtError as error:
-            self._note(browser, False, getattr(error, "reason", f"code {error.code}"))
-            if isinstance(error, (RoleMissing, Unauthenticated)):
-                raise
             form = Form(action.operation, typed, error, page_context.path)
             try:
                 return self._page(browser, action.page, page_context, form, None, error.status)
             except ExtError:  # there is no such page, or not for this client
                 raise error from None
-        self._note(browser, True, "ok", page_context.audited_payload(action.operation, typed))
         if action.then is None:
             return self._page(
                 browser, action.page, page_context, Form(action.operation, typed, path=page_context.path), outcome, 200)

@@ -161,12 +161,13 @@ class _File:
 
 
 def note_beside(
-    folder: Path, check: str, who: str, what: str, source: str, request: Optional[Mapping[str, Any]]
+    folder: Path, check: str, allowed: bool, who: str, what: str, source: str, reason: str,
+    request: Optional[Mapping[str, Any]],
 ) -> None:
-    """Note a decision of another process than the one that writes this log: one line, and that one may move the file
-    meanwhile. A disk that is full is told in the log."""
-    file = _File(folder / ALLOWED, sys.maxsize)
-    file.append(_line(time.time(), check, True, who, what, source, "ok", request))
+    """Note a decision on somebody known, of another process than the one that writes this log: one line, and that one
+    may move the file meanwhile. A disk that is full is told in the log."""
+    file = _File(folder / (ALLOWED if allowed else REFUSED), sys.maxsize)
+    file.append(_line(time.time(), check, allowed, who, what, source, reason, request))
     file.close()
 
 

@@ -44,17 +44,24 @@ class ClientAuthentication:
         self._clock = clock
         self._nobody = Client("nobody", "", ((Signer("no secret at all", "hmac-sha1"), None),))
 
-    def check(
-        self, request: ClientRequest, roles: Optional[Sequence[str]] = None,
-        noted: Callable[[], Optional[Mapping[str, Any]]] = lambda: None,
-    ) -> Client:
+    def check(self, request: ClientRequest) -> Client:
         """Let a request pass; returns the client that signed it.
 
-        :param roles: one of which the client must have, for a request to /v1/ext/admin; None: no role is needed.
-        :param noted: what the audit log keeps of a request that passes.
-        :raises Unauthenticated, RoleMissing: with a message for the client; the reason stands in the audit log.
+        :raises Unauthenticated: with a message for the client; the reason stands in the audit log.
         """
-        check = "client" if roles is None else ADMIN_CHECK
+        client = self._admit("client", request, None)
+        self._note("client", True, client.app_key, request, "ok")
+        return client
+
+    def admit(self, request: ClientRequest, roles: Sequence[str]) -> Client:
+        """Let a request for administration come in; returns the client that signed it. Its operation audits the rest.
+
+        :param roles: one of which the client must have.
+        :raises Unauthenticated, RoleMissing: as :meth:`check`.
+        """
+        return self._admit(ADMIN_CHECK, request, roles)
+
+    def _admit(self, check: str, request: ClientRequest, roles: Optional[Sequence[str]]) -> Client:
         who: Optional[str] = None
         known = False
         try:
@@ -68,7 +75,6 @@ class ClientAuthentication:
         except Exception as error:
             self._note(check, False, who, request, getattr(error, "reason", "error"), known=known)
             raise
-        self._note(check, True, who, request, "ok", noted())
         return client
 
     def sign_in(self, request: ClientRequest, secret: str) -> Client:
@@ -118,13 +124,14 @@ class ClientAuthentication:
 
     def note(
         self, request: ClientRequest, allowed: bool, who: Optional[str], reason: str,
-        noted: Optional[Mapping[str, Any]] = None,
+        payload: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        """Put what was done at the console, or refused there, into the audit log.
+        """Put what came of a request for administration into the audit log.
 
-        :param who: the app key of who is signed in; None: nobody is.
+        :param who: the app key of who is known to make it; None: nobody is.
+        :param payload: what the audit log keeps of what was asked for.
         """
-        self._note(ADMIN_CHECK, allowed, who, request, reason, noted, known=who is not None)
+        self._note(ADMIN_CHECK, allowed, who, request, reason, payload, known=who is not None)
 
     def require_usable(self) -> None:
         """:raises ExtError: the clients can't be read."""
@@ -132,11 +139,11 @@ class ClientAuthentication:
 
     def _note(
         self, check: str, allowed: bool, who: Optional[str], request: ClientRequest, reason: str,
-        noted: Optional[Mapping[str, Any]] = None, known: bool = False,
+        payload: Optional[Mapping[str, Any]] = None, known: bool = False,
     ) -> None:
         path = request.path or request.full_path.partition("?")[0]
         self._audit.write(
-            check, allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason, noted,
+            check, allowed, who, f"{request.method or ''} {path}".strip(), request.address, reason, payload,
             known=known)
 
     def _authenticate(self, request: ClientRequest) -> Client:

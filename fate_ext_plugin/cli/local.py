@@ -1,4 +1,5 @@
 """Administration on this machine, on the database and the files that service_conf.yaml names."""
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
@@ -20,15 +21,15 @@ class LocalBackend(Backend):
 
     def perform(self, name: str, payload: Optional[Payload] = None, /, **path: str) -> Any:
         from fate_ext_plugin.admin.catalog import BY_NAME
-        from fate_ext_plugin.admin.operation import Call
+        from fate_ext_plugin.admin.operation import Call, not_audited
         from fate_ext_plugin.permission.grants import user
 
         operation, values = BY_NAME[name], spoken(payload)
         context = self.context(stores=name in STORING)
-        loaded = operation.load(context, as_query(values) if operation.method == "GET" else values)
-        if operation.changes:
-            self.note(f"{operation.method} {operation.url(path)}", operation.audited_payload(values))
-        return operation.perform(context, Call(user(), loaded, path, over_http=False))
+        audit = partial(self._note, f"{operation.method} {operation.url(path)}") if operation.changes else not_audited
+        return operation.perform(
+            context, Call(user(), path, audit, over_http=False),
+            as_query(values) if operation.method == "GET" else values)
 
     def context(self, stores: bool = False) -> Any:
         """A :class:`fate_ext_plugin.cli.context.CommandContext`."""
@@ -36,12 +37,15 @@ class LocalBackend(Backend):
 
         return CommandContext(self.conf, stores)
 
-    def note(self, what: str, payload: Optional[Payload] = None) -> None:
-        """In the audit log, beside what the running server notes there."""
+    def note(self, what: str) -> None:
+        """Put what was done into the audit log, beside what the running server writes there."""
+        self._note(what, True, "ok", None)
+
+    def _note(self, what: str, allowed: bool, reason: str, payload: Optional[Payload]) -> None:
         from fate_ext_plugin.audit.log import note_beside
         from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
         from fate_ext_plugin.permission.grants import user
 
         context = self.context()
         context.storage  # noqa: B018 - made, readable by its owner alone
-        note_beside(context.trails[0], ADMIN_CHECK, user(), what, COMMAND, payload)
+        note_beside(context.trails[0], ADMIN_CHECK, allowed, user(), what, COMMAND, reason, payload)

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlencode
 
 from fate_ext_plugin.admin.catalog import BY_NAME
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.admin.operation import Call, Operation
+from fate_ext_plugin.admin.operation import Call, Operation, not_audited
 from fate_ext_plugin.auth.client_auth import authorize
 from fate_ext_plugin.auth.client_signature import ClientRequest
 from fate_ext_plugin.auth.client_store import Client
@@ -26,21 +26,21 @@ class PageContext:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Typed = field(default_factory=dict)
 
-    def perform(self, operation_name: str, typed: Typed, path: Mapping[str, str]) -> Any:
+    def perform(
+        self, operation_name: str, typed: Typed, path: Mapping[str, str], audit: Any = not_audited
+    ) -> Any:
         """What /v1/ext/admin would answer this client.
 
+        :param audit: as :class:`fate_ext_plugin.admin.operation.Call` has it.
         :raises RoleMissing, Unauthenticated: this client may not do it.
         :raises InvalidForm: what was typed is wrong. :raises ExtError: it can't be done.
         """
         operation = BY_NAME[operation_name]
         authorize(self.client, self._request(operation, path), operation.roles)
-        payload = load_form(operation.request_schema(self.context.calendar), typed)
-        return operation.perform(self.context, Call(self.client.app_key, payload, path))
-
-    def audited_payload(self, operation_name: str, typed: Typed) -> Optional[Dict[str, Any]]:
-        """What the audit log keeps of what was typed."""
-        operation = BY_NAME[operation_name]
-        return operation.audited_payload(values_of(operation.request_schema(self.context.calendar), typed))
+        schema = operation.request_schema(self.context.calendar)
+        return operation.perform(
+            self.context, Call(self.client.app_key, path, audit), values_of(schema, typed),
+            lambda: load_form(schema, typed))
 
     def read(self, operation_name: str, **path: str) -> Any:
         """:meth:`perform` an operation that is told nothing."""

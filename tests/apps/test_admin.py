@@ -359,6 +359,15 @@ class TestAudit:
         added = audit_log(site, what=f"POST {PREFIX}/grants")[0]
         assert added["request"] == {"name": "noted", "party": "1", "components": ["x"]}
 
+    def test_what_can_not_be_done_is_noted_as_that(self, admin: Admin, site: Site) -> None:
+        refused(admin.ask("DELETE", "/grants/none"), 404)
+        refused(admin.ask("POST", "/grants", body={"party": "1", "unknown": "key"}), 400)
+        removed = wait_until(lambda: audit_log(site, who="ops", what=f"DELETE {PREFIX}/grants/none"), what="the log")
+        assert [(entry["allowed"], entry["reason"]) for entry in removed] == [(False, "code 40405")]
+        added = wait_until(lambda: [entry for entry in audit_log(site, who="ops", what=f"POST {PREFIX}/grants")
+                                    if entry.get("request", {}).get("unknown")], what="the log")
+        assert [(entry["allowed"], entry["reason"]) for entry in added] == [(False, "code 40001")]
+
     def test_it_is_searched(self, viewer: Admin, site: Site) -> None:
         refused(client(site, PLAIN).ask("GET", "/health"), 403)
         found = wait_until(lambda: decisions(viewer, check="admin", who=PLAIN, allowed="false"), what="the log")
@@ -460,7 +469,7 @@ def test_fate_flow_s_own_client_has_no_role(make_site: MakeSite) -> None:
     signed = ClientRequest(f"{PREFIX}/jobs", {**stamp, "app-key": "flow", "signature": signature}, method="GET",
                            route=f"{PREFIX}/jobs")
     with pytest.raises(RoleMissing):
-        authentication.clients.check(signed, ["admin", "viewer"])
+        authentication.clients.admit(signed, ["admin", "viewer"])
 
 
 # -- attacks -----------------------------------------------------------------------------------------------------------

@@ -50,6 +50,16 @@ def test_the_newest_come_first(run: Run, audit_log: AuditLog, clock: Clock, site
     assert len(list((site.data_dir / "audit").iterdir())) > 1
 
 
+def test_a_command_is_noted_with_what_came_of_it(run: Run) -> None:
+    run("client", "add", "etl", "--name", "ETL")
+    fails(run, "client", "remove", "nobody")
+    run("client", "remove", "etl")
+    entries = [(entry["allowed"], entry["what"].split()[0], entry["what"].rpartition("/")[2], entry["reason"])
+               for entry in json.loads(run("audit", "--json"))]
+    assert entries == [(True, "DELETE", "etl", "ok"), (False, "DELETE", "nobody", "code 40404"),
+                       (True, "POST", "clients", "ok")]
+
+
 def test_json_is_all_that_is_known(run: Run, audit_log: AuditLog, clock: Clock) -> None:
     assert json.loads(run("audit", "--json"))[2] == {
         "time": clock.now - 3, "check": "client", "allowed": False, "who": "etl", "what": "POST /v1/job/submit",
