@@ -3,7 +3,8 @@
 A client that is slow, or means to be, would otherwise keep threads that others need, and there are few. So cheroot's
 thread that watches idle connections also receives a request, until its headers are there, and with them a body of up to
 :data:`MAX_AWAITED_BODY`; and after a refusal it reads what the client still sends, so that closing does not lose the
-answer on its side. How many may wait, and with how many bytes, is bounded: the one that has waited longest makes room.
+answer on its side. How many may wait is bounded, and the one that has waited longest makes room; so are their
+bytes, and the one that sent most makes room.
 """
 import fcntl
 import re
@@ -149,14 +150,18 @@ class Waiting:
             size = len(connection.rfile.buffer)
             self._sum += size - self._bytes.get(connection, 0)
             self._bytes[connection] = size
-            while len(self._bytes) > MAX_WAITING or (self._sum > MAX_WAITING_BYTES and len(self._bytes) > 1):
-                oldest, freed = self._bytes.popitem(last=False)
-                self._sum -= freed
-                oldest.cut()
+            if len(self._bytes) > MAX_WAITING:
+                self._cut(next(iter(self._bytes)))
+            while self._sum > MAX_WAITING_BYTES and len(self._bytes) > 1:
+                self._cut(max(self._bytes, key=self._bytes.__getitem__))
 
     def remove(self, connection: Connection) -> None:
         with self._lock:
             self._sum -= self._bytes.pop(connection, 0)
+
+    def _cut(self, connection: Connection) -> None:
+        self._sum -= self._bytes.pop(connection)
+        connection.cut()
 
 
 class Server(wsgi.Server):

@@ -28,33 +28,31 @@ def site(make_site: MakeSite) -> Site:
     return make_site(start=False, **ALL)
 
 
-@pytest.fixture
-def left(site: Site) -> Path:
-    """The server has run on its SQLite; now the settings name another database."""
-    site.start()
+@pytest.fixture(scope="module")
+def moved(make_shared_site: MakeSite) -> Site:
+    """Its server has run on its SQLite; now the settings name another database."""
+    site = make_shared_site(**ALL)
     site.stop()
-    other = site.folder / "other.db"
-    site.write_settings(database={"url": f"sqlite:///{other}"})
-    return other
+    site.write_settings(database={"url": f"sqlite:///{site.folder / 'other.db'}"})
+    return site
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_no_command_works_on_another_database_than_the_server(site: Site, left: Path, command: List[str]) -> None:
-    said = fails(main, [*command, "--conf", str(site.conf)])
-    assert f"would open SQLite {left}, but the server of {site.data_dir} works on " in said
-    assert f"SQLite {site.data_dir / 'fate_ext.db'}. Name the service_conf.yaml of the server with --conf" in said
+def test_no_command_works_on_another_database_than_the_server(moved: Site, command: List[str]) -> None:
+    said = fails(main, [*command, "--conf", str(moved.conf)])
+    other, own = moved.folder / "other.db", moved.data_dir / "fate_ext.db"
+    assert f"would open SQLite {other}, but the server of {moved.data_dir} works on SQLite {own}. " in said
+    assert "Name the service_conf.yaml of the server with --conf" in said
 
 
-def test_a_refused_command_makes_no_table_there(site: Site, left: Path) -> None:
-    fails(main, ["grant", "list", "--conf", str(site.conf)], says="would open")
-    with closing(sqlite3.connect(left)) as database:
+def test_a_refused_command_makes_no_table_there(moved: Site) -> None:
+    fails(main, ["grant", "list", "--conf", str(moved.conf)], says="would open")
+    with closing(sqlite3.connect(moved.folder / "other.db")) as database:
         assert database.execute("SELECT name FROM sqlite_master").fetchall() == []
 
 
-def test_check_never_passes_another_database_for_the_servers(
-    site: Site, left: Path, capsys: pytest.CaptureFixture
-) -> None:
-    fails(main, ["check", "--conf", str(site.conf)])
+def test_check_never_passes_another_database_for_the_servers(moved: Site, capsys: pytest.CaptureFixture) -> None:
+    fails(main, ["check", "--conf", str(moved.conf)])
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(": ")[0] for line in lines if not line.startswith("ok ")] == [
         "PROBLEM database", "WARNING servers", "WARNING clients", "WARNING keys", "WARNING permission"]
@@ -62,7 +60,11 @@ def test_check_never_passes_another_database_for_the_servers(
     assert lines[-2].endswith("Not looked at: this is not the server's database.")
 
 
-def test_the_server_itself_may_change_its_database_and_commands_follow(site: Site, left: Path, run: Run) -> None:
+def test_the_server_itself_may_change_its_database_and_commands_follow(site: Site, run: Run) -> None:
+    site.start()
+    site.stop()
+    left = site.folder / "other.db"
+    site.write_settings(database={"url": f"sqlite:///{left}"})
     site.start()
     assert f"the database is now SQLite {left}, it was SQLite {site.data_dir}" in site.log.read_text("utf-8")
     run("grant", "add", "--name", "late", "--party", "9999", "--component", "reader")

@@ -38,7 +38,7 @@ def joining(flow: Flow) -> int:
     def found() -> Any:
         log = flow.folder / "fateflow" / "fate_ext" / "jobs"
         running = any(log.glob("*/scratch.*"))
-        return running and [pid for pid, line in flow.group().items() if "feature.worker" in line]
+        return running and [pid for pid, line in flow.group().items() if "engine.worker" in line]
     return int(wait_until(found, 120, "the feature job's process")[0])
 
 

@@ -185,7 +185,7 @@ def test_where_grpc_cannot_be_restricted_every_request_is_refused(
     ready = requests.get(f"{flow.url}/v1/ext/ready", timeout=30)
     assert ready.status_code == 503
     status, printed = flow.command("check", "--conf", str(flow.conf))
-    assert status == 1 and says in printed, printed
+    assert status == 1 and "The server's FATE Flow is not supported" in printed, printed
     flow.stop()
 
 

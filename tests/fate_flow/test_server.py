@@ -254,7 +254,7 @@ def test_a_job_running_when_the_server_ends_is_taken_up(
     flow = make_flow(section, pythonpath=(slow_source,))
     caller = Caller(flow)
     job_id = caller.job(ids_of(range(9)), view="slow")
-    wait_until(lambda: any("feature.worker" in line for line in flow.group().values()), what="the job's process")
+    wait_until(lambda: any("engine.worker" in line for line in flow.group().values()), what="the job's process")
     time.sleep(1)
     flow.kill(number)
     wait_until(lambda: not flow.group(), 10, f"no process to be left: {flow.group()}")

@@ -114,16 +114,20 @@ def test_of_those_that_wait_the_one_that_has_waited_longest_makes_room(make_site
         assert answers(clients[-1])[0][0] == 200
 
 
-def test_nor_do_those_that_wait_fill_the_memory(make_site: MakeSite) -> None:
+def test_nor_do_those_that_wait_fill_the_memory_and_who_sent_little_is_not_the_one_to_go(make_site: MakeSite) -> None:
     site = make_site(**SITE, constants={"serving.connections.MAX_WAITING_BYTES": 1 << 20})
     is_well(site)
     memory = of_process(site, "VmRSS")
     with ExitStack() as stack:
+        first = stack.enter_context(connect(site, b"GET /v1/ext/health HTTP/1.1\r\n"))
+        is_well(site)  # and so has heard of the one before
         for _ in range(100):
             connection = stack.enter_context(connect(site, head(*SIGN_IN, f"Content-Length: {1 << 20}")))
             connection.sendall(b"a" * (1 << 19))
         is_well(site)
         assert of_process(site, "VmRSS") - memory < 30_000
+        first.sendall(b"Host: a\r\nConnection: close\r\n\r\n")
+        assert answers(first)[0][0] == 200
 
 
 def test_a_client_that_waits_to_be_asked_for_its_body_is_asked_once(alone: Site) -> None:
