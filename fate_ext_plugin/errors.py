@@ -471,6 +471,17 @@ class OtherDatabase(ExtError):
     cover = f"This is not the server's database; {LOOK}."
 
 
+class AuditLogUnreadable(ExtError):
+    """The audit log can't be read; the message names the file, and says why.
+
+    Cure: let the server's user read what is in `audit` in data_dir
+    Seen: administration, the console, `fate-ext audit`
+    """
+
+    status, code = 500, 50006
+    cover = f"The audit log can't be read; {LOOK}."
+
+
 class HttpVersionTooOld(ExtError):
     """HTTP/1.0 can't tell a whole download from a broken one to a client that does not count bytes.
 

@@ -4,7 +4,7 @@ from typing import Any, Dict
 from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, read
 from fate_ext_plugin.audit.search import Filter, search
-from fate_ext_plugin.errors import ExtError
+from fate_ext_plugin.errors import AuditLogUnreadable
 from fate_ext_plugin.schema import admin as schemas
 
 
@@ -14,7 +14,7 @@ def search_audit(context: AdminContext, call: Call) -> Dict[str, Any]:
     try:
         found = search(context.trails, Filter(**payload), limit, cursor)
     except OSError as error:
-        raise ExtError(f"The audit log can't be read: {error.strerror}: {error.filename}") from None
+        raise AuditLogUnreadable(f"The audit log can't be read: {error.strerror}: {error.filename}") from None
     return {"decisions": found.decisions, "cursor": found.cursor}
 
 

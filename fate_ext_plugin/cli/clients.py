@@ -7,9 +7,10 @@ import click
 
 from fate_ext_plugin.cli.administered import administered
 from fate_ext_plugin.cli.backend import Backend
+from fate_ext_plugin.cli.errors import CommandFailed
 from fate_ext_plugin.cli.options import AS_JSON, Moment
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
-from fate_ext_plugin.errors import ExtError, InvalidKey
+from fate_ext_plugin.errors import InvalidKey
 from fate_ext_plugin.util.secret_file import require_secret_file
 
 # What a server holds in memory it looks up again after 3 seconds (cached.py).
@@ -119,7 +120,7 @@ def _secret_in(file: Path) -> str:
         require_secret_file(file)
         return file.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
-        raise ExtError(f"--secret-file can't be read: {error.strerror}: {file}") from None
+        raise CommandFailed(f"--secret-file can't be read: {error.strerror}: {file}") from None
     except UnicodeDecodeError:
         raise InvalidKey("A secret is 16 to 256 printable ASCII characters.") from None
 

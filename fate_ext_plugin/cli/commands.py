@@ -9,6 +9,7 @@ from fate_ext_plugin import __version__
 from fate_ext_plugin.cli.audit import audit
 from fate_ext_plugin.cli.clients import client
 from fate_ext_plugin.cli.enable.command import disable, enable
+from fate_ext_plugin.cli.errors import CommandFailed
 from fate_ext_plugin.cli.grants import grant
 from fate_ext_plugin.cli.jobs import jobs
 from fate_ext_plugin.cli.keys import key
@@ -65,7 +66,7 @@ def metrics_url(conf: Path) -> None:
 
     settings = read_settings_file(conf)
     if not settings.metrics:
-        raise ExtError("metrics is off; set `metrics: true` in service_conf.yaml and restart the server.")
+        raise CommandFailed("metrics is off; set `metrics: true` in service_conf.yaml and restart the server.")
     storage = Storage(settings.data_dir, settings.min_free_bytes)
     storage.open()
     host, port = find_host(conf).address

@@ -14,7 +14,8 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 from fate_ext_plugin.access.guard import redact
 from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
-from fate_ext_plugin.errors import ExtError, InvalidSettings
+from fate_ext_plugin.cli.errors import WrongOption
+from fate_ext_plugin.errors import ExtError
 from fate_ext_plugin.util.text import escape_control_characters
 
 TIMEOUT_SECONDS = 30.0
@@ -126,7 +127,7 @@ class Flow:
 
     def __init__(self, url: str, keys: Optional[Tuple[str, str]] = None) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise InvalidSettings(f"--flow must be a url such as http://10.0.0.5:9380, not {url!r}.")
+            raise WrongOption(f"--flow must be a url such as http://10.0.0.5:9380, not {url!r}.")
         self.url = url.rstrip("/")
         self._keys = keys
 

@@ -9,10 +9,10 @@ import click
 
 from fate_ext_plugin.cli.administered import administered
 from fate_ext_plugin.cli.backend import Backend
+from fate_ext_plugin.cli.errors import CommandFailed
 from fate_ext_plugin.cli.local import LocalBackend
 from fate_ext_plugin.cli.options import AS_JSON, CONF
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
-from fate_ext_plugin.errors import ExtError
 
 SOON = "running servers follow within 2 seconds"
 DAY_SECONDS = 86400.0
@@ -155,10 +155,10 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
         return
     if not yes:
         if not sys.stdin.isatty():
-            raise ExtError("Nothing is changed: there is no terminal to ask at; use --yes.")
+            raise CommandFailed("Nothing is changed: there is no terminal to ask at; use --yes.")
         click.confirm("Make these changes?", abort=True)
     if room.grants.all() != before:
-        raise ExtError("Nothing is changed: somebody else has just changed grants. Try again.")
+        raise CommandFailed("Nothing is changed: somebody else has just changed grants. Try again.")
     put, gone = [*changes.added, *(new for _, new in changes.changed)], [old.name for old in changes.removed]
     LocalBackend(conf).note(f"grant apply: {len(put)} put, {len(gone)} removed")
     _replace(room, put, gone)

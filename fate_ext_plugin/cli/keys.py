@@ -7,10 +7,11 @@ import click
 
 from fate_ext_plugin.cli.administered import administered
 from fate_ext_plugin.cli.backend import Backend
+from fate_ext_plugin.cli.errors import CommandFailed
 from fate_ext_plugin.cli.local import LocalBackend
 from fate_ext_plugin.cli.options import AS_JSON, CONF, Moment
 from fate_ext_plugin.cli.table import as_json_text, pairs, table
-from fate_ext_plugin.errors import ExtError, InvalidKey
+from fate_ext_plugin.errors import InvalidKey
 
 # A key of 16384 bits takes 3 KiB.
 MAX_FILE_BYTES = 1 << 16
@@ -61,7 +62,7 @@ def export(conf: Path, party: Optional[str], file: Path, coming: bool) -> None:
         with open(file, "x", encoding="ascii") as written:
             written.write(f"{chosen.rsa.public_pem}\n")
     except OSError as error:
-        raise ExtError(f"{file} can't be written: {error.strerror}.") from None
+        raise CommandFailed(f"{file} can't be written: {error.strerror}.") from None
     click.echo(f"{file}: public key of party {party}, {_shown(chosen.fingerprint)}")
 
 
@@ -251,7 +252,7 @@ def _read(file: str) -> str:
             with open(file, "rb") as opened:
                 content = opened.read(MAX_FILE_BYTES)
     except OSError as error:
-        raise ExtError(f"{file} can't be read: {error.strerror}.") from None
+        raise CommandFailed(f"{file} can't be read: {error.strerror}.") from None
     return content.decode("ascii", "replace")
 
 

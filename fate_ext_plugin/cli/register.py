@@ -3,8 +3,9 @@ from typing import Iterator, Tuple
 
 from fate_ext_plugin.access.guard import AccessGuard, redact
 from fate_ext_plugin.apps.service_urls import registry_entry
+from fate_ext_plugin.cli.errors import CommandFailed
 from fate_ext_plugin.cli.flow import Flow, Refused
-from fate_ext_plugin.errors import ExtError, InvalidSettings
+from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.settings.model import Settings
 
@@ -26,6 +27,6 @@ def register(settings: Settings, url: str) -> Iterator[Tuple[str, str]]:
         flow.post("/v1/service/registry", entry).data()
     except Refused as error:
         hint = " Start `fate-ext serve` first: FATE Flow tests the address." if "refused" in error.message else ""
-        raise ExtError(f"FATE Flow refused the registration: {error.message}.{hint}") from None
+        raise CommandFailed(f"FATE Flow refused the registration: {error.message}.{hint}") from None
     for service, call in entry[settings.server_name]["api"].items():
         yield service, redact(f"http://{host}:{port}{call['uri']}")

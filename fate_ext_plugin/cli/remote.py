@@ -11,8 +11,8 @@ from urllib.parse import urlencode, urlsplit
 from fate_ext_plugin.admin.catalog import BY_NAME
 from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.cli.backend import Backend, as_query, spoken
+from fate_ext_plugin.cli.errors import WrongOption
 from fate_ext_plugin.cli.flow import Answer, Refused, Unreachable, exchange
-from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.util.secret_file import require_secret_file
 from fate_ext_plugin.util.text import escape_control_characters
 
@@ -25,13 +25,13 @@ _name = re.compile("[A-Za-z0-9._~:-]+")
 
 class RemoteBackend(Backend):
     """:param url: such as ``https://10.0.0.5:9390``.
-    :raises InvalidSettings: url, app key or secret are missing or can't be used."""
+    :raises WrongOption: url, app key or secret are missing or can't be used."""
 
     def __init__(self, url: str, app_key: Optional[str], secret_file: Optional[Path], algorithm: str) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise InvalidSettings(f"--url must be a url such as http://10.0.0.5:9390, not {url!r}.")
+            raise WrongOption(f"--url must be a url such as http://10.0.0.5:9390, not {url!r}.")
         if not app_key:
-            raise InvalidSettings("--url needs --app-key (or FATE_EXT_APP_KEY): a client of that server with a role.")
+            raise WrongOption("--url needs --app-key (or FATE_EXT_APP_KEY): a client of that server with a role.")
         self._url, self._app_key = url.rstrip("/"), app_key
         self._signer = Signer(_secret(secret_file), algorithm)
 
@@ -71,11 +71,11 @@ def _secret(file: Optional[Path]) -> str:
     if file is None:
         secret = os.environ.get(SECRET, "")
         if not secret:
-            raise InvalidSettings(f"--url needs a secret: --app-secret-file FILE, or {SECRET}.")
+            raise WrongOption(f"--url needs a secret: --app-secret-file FILE, or {SECRET}.")
         return secret
     try:
         require_secret_file(file)
         return file.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise InvalidSettings(f"--app-secret-file can't be read: {reason}: {file}") from None
+        raise WrongOption(f"--app-secret-file can't be read: {reason}: {file}") from None

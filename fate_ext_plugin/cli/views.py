@@ -5,9 +5,9 @@ import click
 
 from fate_ext_plugin.cli.administered import administered
 from fate_ext_plugin.cli.backend import Backend
+from fate_ext_plugin.cli.errors import WrongOption
 from fate_ext_plugin.cli.options import AS_JSON
 from fate_ext_plugin.cli.table import as_json_text, table
-from fate_ext_plugin.errors import InvalidSettings
 
 
 @click.group()
@@ -53,5 +53,5 @@ def test(
 def _pair(text: str) -> Tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise InvalidSettings(f"--parameter {text!r} is no NAME=VALUE.")
+        raise WrongOption(f"--parameter {text!r} is no NAME=VALUE.")
     return name, value

@@ -9,13 +9,13 @@ from peewee import MySQLDatabase
 
 from fate_ext_plugin.access.guard import AccessGuard
 from fate_ext_plugin.apps.service_urls import MAX_URL, service_uris, services_of
-from fate_ext_plugin.cli.check.findings import Doubtful, Findings, Test, Tests
+from fate_ext_plugin.cli.check.findings import Doubtful, Findings, Problem, Test, Tests
 from fate_ext_plugin.cli.check.flow import flow_tests
 from fate_ext_plugin.cli.check.hooks import hook_tests
 from fate_ext_plugin.cli.check.modes import modes
 from fate_ext_plugin.db.base import Store, date_of, now_ms
 from fate_ext_plugin.db.place import kind_of
-from fate_ext_plugin.errors import DatabaseUnavailable, DiskFull, ExtError, InvalidSettings, OtherDatabase
+from fate_ext_plugin.errors import DatabaseUnavailable, DiskFull, ExtError, OtherDatabase
 from fate_ext_plugin.settings.load import ServiceConf, fate_base
 from fate_ext_plugin.settings.model import Settings
 
@@ -64,7 +64,7 @@ def disk(settings: Settings) -> str:
 def _disk(name: str, folder: Path, min_free_bytes: int) -> str:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InvalidSettings(f"{name} {folder}: {existing} is no folder this user may write to.")
+        raise Problem(f"{name} {folder}: {existing} is no folder this user may write to.")
     free = shutil.disk_usage(existing).free
     if free < max(min_free_bytes, 1):
         raise DiskFull(f"The disk of {name} has {free // 2**20} MiB free, less than min_free_bytes or nothing at all; "
@@ -82,11 +82,11 @@ def database(settings: Settings, conf: Path) -> str:
     _asked(lambda: store.call(lambda: store.database.execute_sql("SELECT 1")))
     missing = _asked(lambda: missing_steps(store))
     if missing:
-        raise InvalidSettings(f"Its tables are of an older version: they lack {', '.join(missing)}. Restart the "
+        raise Problem(f"Its tables are of an older version: they lack {', '.join(missing)}. Restart the "
                               "server, which brings them up to date.")
     longest = _url_column(store) if fate_base(conf) else None
     if longest is not None and longest < MAX_URL:
-        raise InvalidSettings(f"The column f_url of t_service_registry_info holds {longest} characters; FATE Flow's "
+        raise Problem(f"The column f_url of t_service_registry_info holds {longest} characters; FATE Flow's "
                               f"own holds {MAX_URL}. Widen it, or MySQL refuses or cuts our urls.")
     return kind_of(store.database)
 
@@ -157,7 +157,7 @@ def keys(settings: Settings, conf: Path) -> str:
         problems.insert(0, f"There is no valid private key of our own, party {own_party}; see `fate-ext key "
                            f"{'rotate' if own_party in ring.private else 'generate'}`.")
     if problems:
-        raise InvalidSettings(" ".join(problems))
+        raise Problem(" ".join(problems))
     without = sum(ends[party] == now for party in partners)
     signing = f"party {own_party} can sign" if own_party else "no party_id is set, so nothing can be signed"
     return f"{signing}; {len(partners)} partner(s)" + (f", {without} of them without a valid key" if without else "")
@@ -193,4 +193,4 @@ def _asked(question: Callable[[], T]) -> T:
     except ExtError:
         raise
     except Exception as error:  # each driver has its own
-        raise InvalidSettings(f"The database refuses us: {' '.join(str(error).split())[:200]}") from None
+        raise Problem(f"The database refuses us: {' '.join(str(error).split())[:200]}") from None

@@ -1,10 +1,14 @@
 """What a test of ``fate-ext check`` says: it returns what is fine, or raises."""
 from typing import Callable, List, Tuple
 
-from fate_ext_plugin.errors import ExtError, InvalidSettings
+from fate_ext_plugin.errors import ExtError
 
 Test = Callable[[], str]
 Tests = List[Tuple[str, Test]]
+
+
+class Problem(ExtError):
+    """The services can't work as they are meant to."""
 
 
 class Doubtful(ExtError):
@@ -21,11 +25,11 @@ class Findings:
     def told(self, fact: str) -> str:
         """``fact``, where there is nothing to add.
 
-        :raises InvalidSettings: there is a problem. :raises Doubtful: there are doubts only.
+        :raises Problem: there is one. :raises Doubtful: there are doubts only.
         """
         text = " ".join([f"{fact}.", *self.problems, *self.doubts])
         if self.problems:
-            raise InvalidSettings(text)
+            raise Problem(text)
         if self.doubts:
             raise Doubtful(text)
         return fact

@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, AccessGuard
 from fate_ext_plugin.apps import PREFIX
 from fate_ext_plugin.apps.service_urls import services_of
-from fate_ext_plugin.cli.check.findings import Doubtful, Findings, Test
+from fate_ext_plugin.cli.check.findings import Doubtful, Findings, Problem, Test
 from fate_ext_plugin.cli.flow import Answer, Flow, Refused, Unreachable, exchange
 from fate_ext_plugin.cli.hook_lines import CLIENT, HOOKS, MOUNT, OURS, SITE, hook_lines, modules, of_kind, switched_on
-from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Forbidden, InvalidSettings, MethodNotAllowed, NoSuchPath
+from fate_ext_plugin.errors import AUTHENTICATION_ERROR, Forbidden, MethodNotAllowed, NoSuchPath
 from fate_ext_plugin.feature.storage import Storage
 from fate_ext_plugin.settings.load import ServiceConf, fate_base
 from fate_ext_plugin.settings.model import SECTION, Settings
@@ -108,10 +108,10 @@ def restart(stale: List[str], untested: List[str]) -> str:
 
 
 def address(conf: ServiceConf) -> str:
-    """:raises InvalidSettings: it is not configured."""
+    """:raises Problem: it is not configured."""
     host, port = conf.get("fateflow", "host") or "127.0.0.1", conf.get("fateflow", "http_port")
     if not isinstance(port, int):
-        raise InvalidSettings(f"{conf.file_of('fateflow')}: fateflow.http_port is no number.")
+        raise Problem(f"{conf.file_of('fateflow')}: fateflow.http_port is no number.")
     return f"http://{host}:{port}"
 
 
@@ -138,7 +138,7 @@ def version(settings: Settings, answer: Answer, conf: Optional[ServiceConf]) -> 
             return f"answers at {answer.url}, and does not tell its version"
         how = "a request signed with the http_app_key of service_conf.yaml" if conf and own_keys(conf) else (
             "an unsigned request, and service_conf.yaml has no http_app_key and http_secret_key to sign with")
-        raise InvalidSettings(f"It answers at {answer.url}, but refuses {how}: {error.message.rstrip('.')}. Its "
+        raise Problem(f"It answers at {answer.url}, but refuses {how}: {error.message.rstrip('.')}. Its "
                               "registry was not looked at. Restart it if service_conf.yaml was changed.") from None
     text = str(data.get("FATEFlow") if isinstance(data, dict) else None)
     found = re.match(r"\d+(?:\.\d+)+", text)
@@ -164,11 +164,11 @@ def mounted(flow: Flow, meant: bool) -> str:
     if answer.get("code") == NoSuchPath.code:
         return f"at {flow.url}{PREFIX}"
     if answer.status == 503 and answer.get("code"):
-        raise InvalidSettings("The plugin is mounted, but could not start, and refuses everything; "
+        raise Problem("The plugin is mounted, but could not start, and refuses everything; "
                               "fate_flow_stat.log says why.")
     if not meant:
         raise Doubtful("It is not, as hook_module does not name it.")
-    raise InvalidSettings("It is not. Restart FATE Flow; look for fate_ext_plugin in fate_flow_stat.log.")
+    raise Problem("It is not. Restart FATE Flow; look for fate_ext_plugin in fate_flow_stat.log.")
 
 
 def ready(flow: Flow) -> str:
@@ -182,7 +182,7 @@ def ready(flow: Flow) -> str:
     if answer.get("code") is None:
         raise Doubtful("It does not answer, since it is not mounted.")
     if answer.get("code") != 0:
-        raise InvalidSettings(escape_control_characters(str(answer.get("message"))))
+        raise Problem(escape_control_characters(str(answer.get("message"))))
     return "the server can do its work"
 
 
@@ -193,7 +193,7 @@ def service(settings: Settings, flow: Flow, name: str) -> str:
     rows = data.get("service_info") if isinstance(data, dict) else None
     urls = [row.get("f_url") for row in rows or [] if row.get("f_server_name") == settings.server_name]
     if len(urls) != 1:
-        raise InvalidSettings(f"FATE Flow's registry has no service {name} of server {settings.server_name}. Restart "
+        raise Problem(f"FATE Flow's registry has no service {name} of server {settings.server_name}. Restart "
                               "FATE Flow, or run `fate-ext register` where the plugin runs alone.")
     url, found = str(urls[0]), Findings()
     where = urlsplit(url)._replace(query="").geturl()
@@ -205,7 +205,7 @@ def service(settings: Settings, flow: Flow, name: str) -> str:
     try:
         code = exchange("PUT", url).get("code")
     except Unreachable as error:
-        raise InvalidSettings(f"Registered as {where}, which can't be reached from here: {error.message}.") from None
+        raise Problem(f"Registered as {where}, which can't be reached from here: {error.message}.") from None
     if code == Forbidden.code and not found.problems:
         found.doubts.append("It refuses this machine, which is in none of allowed_networks.")
     elif code not in (MethodNotAllowed.code, Forbidden.code):
@@ -225,7 +225,7 @@ def current_token(settings: Settings, service: str) -> Optional[str]:
 def unsigned_clients(flow: Flow, ours: bool) -> str:
     answer = flow.post(VERSION, {"module": "FATEFlow"}, signed=False)
     if answer.retcode == 0:
-        raise InvalidSettings("They are let in, though client authentication is switched on: no hook is in force. "
+        raise Problem("They are let in, though client authentication is switched on: no hook is in force. "
                               "Restart FATE Flow, and look at fate_flow_stat.log.")
     if not ours and DROPS_UNDERSCORES.search(answer.headers.get("Server", "")):
         raise Doubtful("Refused, and FATE's own client, too: its header APP_KEY is dropped for the underscore here. "
@@ -236,6 +236,6 @@ def unsigned_clients(flow: Flow, ours: bool) -> str:
 def unsigned_sites(flow: Flow) -> str:
     answer = flow.post(SCHEDULING, {}, signed=False)
     if "NotFound" in answer.message:
-        raise InvalidSettings("Scheduling requests are let in, though site authentication is switched on. Restart FATE "
+        raise Problem("Scheduling requests are let in, though site authentication is switched on. Restart FATE "
                               "Flow with `fate_ext_plugin.mount` or our hooks in hook_module.")
     return "refused"

@@ -20,6 +20,7 @@ from fate_ext_plugin.cli.enable.yaml_edit import (
     without_entry,
     without_section,
 )
+from fate_ext_plugin.cli.errors import CommandFailed, WrongOption
 from fate_ext_plugin.cli.hook_lines import (
     AUTHENTICATION,
     BUILT_IN,
@@ -36,7 +37,7 @@ from fate_ext_plugin.cli.hook_lines import (
     switched_on,
     unknown,
 )
-from fate_ext_plugin.errors import ExtError, InvalidSettings
+from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.settings import strict_yaml
 from fate_ext_plugin.settings.load import ServiceConf
 from fate_ext_plugin.settings.model import SECTION
@@ -322,10 +323,10 @@ def _is_lost(old: str, new: str) -> bool:
 def _fate_conf(base: Path) -> ServiceConf:
     path = base / "conf" / "service_conf.yaml"
     if not path.is_file():
-        raise InvalidSettings(f"There is no {path}: --fate-base names the folder FATE is deployed in.")
+        raise WrongOption(f"There is no {path}: --fate-base names the folder FATE is deployed in.")
     conf = ServiceConf(path)
     if "fateflow" not in conf:
-        raise InvalidSettings(f"{path} is not FATE Flow's: it has no section fateflow.")
+        raise WrongOption(f"{path} is not FATE Flow's: it has no section fateflow.")
     return conf
 
 
@@ -333,6 +334,6 @@ def _ask(yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ExtError("Nothing was changed: there is no terminal to ask on. With --yes the change is made.")
+        raise CommandFailed("Nothing was changed: there is no terminal to ask on. With --yes the change is made.")
     if not click.confirm("Make this change?"):
-        raise ExtError("Nothing was changed.")
+        raise CommandFailed("Nothing was changed.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, Sequence
 
-from fate_ext_plugin.errors import InvalidSettings
+from fate_ext_plugin.cli.errors import CommandFailed
 
 MAX_BACKUPS_A_DAY = 1000
 
@@ -27,7 +27,7 @@ def replace_files(changes: Sequence[Change]) -> List[Path]:
 
     Mode, owner and extended attributes stay.
 
-    :raises InvalidSettings: nothing was changed, and why.
+    :raises CommandFailed: nothing was changed, and why.
     """
     backups: List[Path] = []
     try:
@@ -35,7 +35,7 @@ def replace_files(changes: Sequence[Change]) -> List[Path]:
             written = [stack.enter_context(_beside(change)) for change in changes]
             for change, new in zip(changes, written):
                 if change.file.read_bytes() != change.old:
-                    raise InvalidSettings(f"Nothing was changed: {change.file} was changed meanwhile; run this again.")
+                    raise CommandFailed(f"Nothing was changed: {change.file} was changed meanwhile; run this again.")
                 backups.append(_second_name(change.file))
                 os.replace(new, change.file)
     except BaseException as error:
@@ -45,7 +45,7 @@ def replace_files(changes: Sequence[Change]) -> List[Path]:
                 backup.unlink()
         if not isinstance(error, OSError):
             raise
-        raise InvalidSettings(f"Nothing was changed: {error.filename or changes[0].file}: {error.strerror}.") from None
+        raise CommandFailed(f"Nothing was changed: {error.filename or changes[0].file}: {error.strerror}.") from None
     return backups
 
 
@@ -53,11 +53,11 @@ def replace_files(changes: Sequence[Change]) -> List[Path]:
 def _beside(change: Change) -> Iterator[Path]:
     """The new content in the same folder; it is gone in the end unless it was moved.
 
-    :raises InvalidSettings: the file says that it is not to be changed.
+    :raises CommandFailed: the file says that it is not to be changed.
     """
     before = change.file.stat()
     if not before.st_mode & 0o222 or not os.access(change.file, os.W_OK):
-        raise InvalidSettings(f"Nothing was changed: {change.file} is read-only; make it writable first.")
+        raise CommandFailed(f"Nothing was changed: {change.file} is read-only; make it writable first.")
     descriptor, name = tempfile.mkstemp(prefix=f".{change.file.name}.", dir=change.file.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -83,4 +83,4 @@ def _second_name(file: Path) -> Path:
         with suppress(FileExistsError):
             os.link(file, name)
             return name
-    raise InvalidSettings(f"Nothing was changed: {file.parent} is full of backups of today; remove some.")
+    raise CommandFailed(f"Nothing was changed: {file.parent} is full of backups of today; remove some.")
