@@ -30,7 +30,6 @@ from fate_ext_plugin.feature.tokens import shared_secret
 from fate_ext_plugin.feature.waiters import JobWaiters
 from fate_ext_plugin.host import Host
 from fate_ext_plugin.monitoring.readiness import Readiness
-from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.setup import open_permission
 from fate_ext_plugin.settings.model import Settings, fingerprints
@@ -102,10 +101,11 @@ class Plugin:
         return blueprint.manager
 
     def _context(self, authentication: Authentication) -> AdminContext:
-        zone = self.settings.permission.time_zone if self.settings.permission else None
+        parts = {"permission": self.permission} if self.permission else {}
         return AdminContext(
-            self.settings, self.host.party_id(), self.jobs, self.storage, self.runner.cancel,
-            Sampler(self.settings, self.storage), authentication, self.permission, self.readiness, Calendar(zone))
+            self.settings, lambda: self.host, host=self.host, jobs=self.jobs, storage=self.storage,
+            cancel=self.runner.cancel, sampler=Sampler(self.settings, self.storage), authentication=authentication,
+            clients=authentication.client_table, keys=authentication.keys, readiness=self.readiness, **parts)
 
     def _checks(self, hooks: Iterable[Callable[[], object]]) -> Dict[str, Callable[[], object]]:
         """What must be usable for this server to be ready."""

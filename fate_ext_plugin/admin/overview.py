@@ -65,8 +65,8 @@ def _sum(begin: datetime, found: List[Totals]) -> Dict[str, Any]:
 
 def _decisions(context: AdminContext, span: Span, begins: List[datetime]) -> List[Dict[str, Any]]:
     trails = [context.authentication.audit]
-    if context.set_up_permission and context.set_up_permission.audit:
-        trails.append(context.set_up_permission.audit)
+    if context.settings.permission and context.permission.audit:
+        trails.append(context.permission.audit)
     counts = {begin: {True: dict.fromkeys(schemas.CHECKS, 0), False: dict.fromkeys(schemas.CHECKS, 0)}
               for begin in begins}
     for audit_log in trails:

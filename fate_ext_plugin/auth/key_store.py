@@ -285,3 +285,18 @@ def _id(kind: str, party_id: str, fingerprint: str) -> str:
 def body_text(body: Any) -> bytes:
     """What FATE Flow signs of a body: ``json.dumps`` with its defaults, in insertion order."""
     return json.dumps(body).encode("ascii")
+
+
+def covered_until(spans: Iterable[Tuple[Optional[int], Optional[int]]], now: int) -> Optional[int]:
+    """Until when, from ``now`` on, one of several keys is always valid; None: for ever, ``now``: not even now.
+
+    :param spans: from when to when each is valid, None: open.
+    """
+    end = now
+    for start, until in sorted(spans, key=lambda span: span[0] or 0):
+        if (start or 0) > end:
+            break
+        if until is None:
+            return None
+        end = max(end, until)
+    return end

@@ -1,7 +1,6 @@
 """``fate-ext grant``: which party may run what on which data, when and how often."""
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
@@ -99,12 +98,12 @@ def import_from_fate(conf: Path) -> None:
     """Take over the permissions granted in FATE Flow itself (flow privilege grant)."""
     from fate_ext_plugin.permission.fate_import import PREFIX, take_over
 
-    room = _open(conf)
-    taken = take_over(room.host.permission_rules())
+    context = _open(conf)
+    taken = take_over(context.host.permission_rules())
     now = {new.name for new in taken.grants}
-    gone = [old.name for old in room.grants.all() if old.name.startswith(PREFIX) and old.name not in now]
+    gone = [old.name for old in context.grants.all() if old.name.startswith(PREFIX) and old.name not in now]
     LocalBackend(conf).note("grant import-from-fate")
-    room.grants.replace(taken.grants, gone)
+    context.grants.replace(taken.grants, gone)
     for new in taken.grants:
         click.echo(f"{new.name}: {len(new.items)} components and datasets for party {new.party}")
     for name in gone:
@@ -123,8 +122,8 @@ def export(conf: Path) -> None:
 
     from fate_ext_plugin.schema.permission import grant_dict
 
-    room = _open(conf)
-    content = {"grants": [grant_dict(found, room.calendar) for found in room.grants.all()]}
+    context = _open(conf)
+    content = {"grants": [grant_dict(found, context.calendar) for found in context.grants.all()]}
     click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), nl=False)
 
 
@@ -142,26 +141,26 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
     from fate_ext_plugin.schema.permission import load_policy
     from fate_ext_plugin.settings.load import read_yaml
 
-    room = _open(conf)
-    wanted = load_policy(read_yaml(file), room.calendar)
-    before = room.grants.all()
+    context = _open(conf)
+    wanted = load_policy(read_yaml(file), context.calendar)
+    before = context.grants.all()
     changes = difference(before, wanted)
     if not changes:
         click.echo("Nothing to change.")
         return
-    _show_changes(room, changes)
-    _rehearse(room, before, wanted, days)
+    _show_changes(context, changes)
+    _rehearse(context, before, wanted, days)
     if dry_run:
         return
     if not yes:
         if not sys.stdin.isatty():
             raise CommandFailed("Nothing is changed: there is no terminal to ask at; use --yes.")
         click.confirm("Make these changes?", abort=True)
-    if room.grants.all() != before:
+    if context.grants.all() != before:
         raise CommandFailed("Nothing is changed: somebody else has just changed grants. Try again.")
     put, gone = [*changes.added, *(new for _, new in changes.changed)], [old.name for old in changes.removed]
     LocalBackend(conf).note(f"grant apply: {len(put)} put, {len(gone)} removed")
-    _replace(room, put, gone)
+    _replace(context, put, gone)
     click.echo(f"done; {SOON}")
 
 
@@ -193,45 +192,22 @@ def explain(
     sys.exit(0 if found["allowed"] else 1)
 
 
-@dataclass(frozen=True)
-class _Room:
-    """``host``: a :class:`fate_ext_plugin.host.Host`; ``permission``: as a server opens it; ``audit_log``: a folder."""
+def _open(conf: Path) -> Any:
+    from fate_ext_plugin.cli.context import open_context
 
-    host: Any
-    permission: Any
-    audit_log: Path
-
-    @property
-    def grants(self) -> Any:
-        return self.permission.grants
-
-    @property
-    def calendar(self) -> Any:
-        return self.permission.calendar
+    return open_context(conf)
 
 
-def _open(conf: Path) -> _Room:
-    from fate_ext_plugin.cli.database import open_host
-    from fate_ext_plugin.feature.storage import Storage
-    from fate_ext_plugin.permission.setup import open_permission, trail_folder
-    from fate_ext_plugin.settings.load import read_settings_file
-
-    settings = read_settings_file(conf)
-    Storage(settings.data_dir, settings.min_free_bytes).open()
-    host = open_host(conf)
-    return _Room(host, open_permission(settings, host.store, host.party_id()), trail_folder(settings))
-
-
-def _show_changes(room: _Room, changes: Any) -> None:
+def _show_changes(context: Any, changes: Any) -> None:
     from fate_ext_plugin.schema.permission import grant_dict
 
     for new in changes.added:
         click.echo(f"+ {new.name}")
-        for key, value in _fields(grant_dict(new, room.calendar)):
+        for key, value in _fields(grant_dict(new, context.calendar)):
             click.echo(f"    {key}: {value}")
     for old, new in changes.changed:
         click.echo(f"~ {new.name}")
-        before, after = (dict(_fields(grant_dict(one, room.calendar))) for one in (old, new))
+        before, after = (dict(_fields(grant_dict(one, context.calendar))) for one in (old, new))
         for key in dict.fromkeys([*before, *after]):
             if before.get(key) != after.get(key):
                 click.echo(f"    {key}: {before.get(key, 'not said')} -> {after.get(key, 'not said')}")
@@ -244,14 +220,14 @@ def _fields(found: Dict[str, Any]) -> Iterable[Tuple[str, str]]:
             for key, value in found.items() if key != "name")
 
 
-def _rehearse(room: _Room, before: List[Any], wanted: List[Any], days: int) -> None:
+def _rehearse(context: Any, before: List[Any], wanted: List[Any], days: int) -> None:
     from fate_ext_plugin.audit.search import read
     from fate_ext_plugin.db.base import date_of
     from fate_ext_plugin.permission.policy import past_requests, rehearse
 
     now = time.time()
-    past = past_requests(read(room.audit_log), now - days * DAY_SECONDS)
-    answers = zip(past, *(rehearse(past, grants, room.calendar, int(now * 1000)) for grants in (before, wanted)))
+    past = past_requests(read(context.trails[1]), now - days * DAY_SECONDS)
+    answers = zip(past, *(rehearse(past, grants, context.calendar, int(now * 1000)) for grants in (before, wanted)))
     turned = [(one, new) for one, old, new in answers if old.allowed != new.allowed]
     click.echo(f"Of {len(past)} requests that came here in the last {days} days, {len(turned)} would be answered "
                f"otherwise{':' if turned else '.'}")
@@ -261,12 +237,12 @@ def _rehearse(room: _Room, before: List[Any], wanted: List[Any], days: int) -> N
             for one, new in turned]))
 
 
-def _replace(room: _Room, put: List[Any], gone: List[str]) -> None:
+def _replace(context: Any, put: List[Any], gone: List[str]) -> None:
     if not sys.stderr.isatty():  # a bar in a script's log is noise
-        room.grants.replace(put, gone)
+        context.grants.replace(put, gone)
         return
     with click.progressbar(length=len(put), label="grants", file=sys.stderr) as bar:
-        room.grants.replace(put, gone, progress=bar.update)
+        context.grants.replace(put, gone, progress=bar.update)
 
 
 def _show_decision(found: Dict[str, Any]) -> None:

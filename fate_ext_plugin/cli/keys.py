@@ -52,10 +52,10 @@ def export(conf: Path, party: Optional[str], file: Path, coming: bool) -> None:
     """Write our own public key to a new FILE, in PEM."""
     from fate_ext_plugin.db.base import now_ms
 
-    rooms = _rooms(conf)
-    party = rooms.own_party(party)
+    context = _open(conf)
+    party = context.own_party(party)
     now = now_ms()
-    chosen = next((own for own in rooms.keys.ring().own_keys(party, now) if own.valid(now) != coming), None)
+    chosen = next((own for own in context.keys.ring().own_keys(party, now) if own.valid(now) != coming), None)
     if chosen is None:
         raise InvalidKey(f"Party {party} has no key that signs {'later' if coming else 'now'}; see `key show`.")
     try:
@@ -92,16 +92,16 @@ def generate(conf: Path, party: Optional[str]) -> None:
     """Make our own first key."""
     from fate_ext_plugin.db.base import now_ms
 
-    rooms = _rooms(conf).prove()
-    party = rooms.own_party(party)
-    if _private_rows(rooms.keys, party):
+    context = _open(conf)
+    party = context.own_party(party)
+    if _private_rows(context.keys, party):
         raise InvalidKey(f"Party {party} has a key of its own already; `fate-ext key rotate` makes its next.")
-    if any(kind == "private" and owner == party for owner, kind, _ in rooms.host.site_keys()):
+    if any(kind == "private" and owner == party for owner, kind, _ in context.host.site_keys()):
         raise InvalidKey(
             "FATE Flow has a key already, which partners know; `fate-ext key import-from-fate` takes it over.")
     LocalBackend(conf).note(f"key generate, party {party}")
-    rooms.keys.add_private(party)
-    own, = rooms.keys.ring().own_keys(party, now_ms())
+    context.keys.add_private(party)
+    own, = context.keys.ring().own_keys(party, now_ms())
     click.echo(f"made a key of party {party}: {_shown(own.fingerprint)}\n{own.rsa.public_pem}\n{SEND}")
 
 
@@ -114,13 +114,13 @@ def generate(conf: Path, party: Optional[str]) -> None:
               help="How long the old one is valid here after that.")
 def rotate(conf: Path, party: Optional[str], wait: int, overlap: int) -> None:
     """Make our own next key, which signs from a later time on."""
-    from fate_ext_plugin.cli.rooms import covered_until
+    from fate_ext_plugin.auth.key_store import covered_until
     from fate_ext_plugin.db.base import date_of, now_ms
 
-    rooms = _rooms(conf).prove()
-    party = rooms.own_party(party)
+    context = _open(conf)
+    party = context.own_party(party)
     now = now_ms()
-    rows = _private_rows(rooms.keys, party)
+    rows = _private_rows(context.keys, party)
     if not rows:
         raise InvalidKey(f"Party {party} has no key of its own yet; `fate-ext key generate` makes the first.")
     coming = next((row for row in rows if row["valid_from"] and row["valid_from"] > now), None)
@@ -135,8 +135,8 @@ def rotate(conf: Path, party: Optional[str], wait: int, overlap: int) -> None:
             f"Party {party} has no key that signs after {date_of(end)}; let the new one start in "
             f"{(end - now) // 3_600_000} hours or less (--starts-in-hours).")
     LocalBackend(conf).note(f"key rotate, party {party}")
-    fingerprint = rooms.keys.rotate(party, start, overlap * 3_600_000)
-    made = next(own for own in rooms.keys.ring().private[party] if own.fingerprint == fingerprint)
+    fingerprint = context.keys.rotate(party, start, overlap * 3_600_000)
+    made = next(own for own in context.keys.ring().private[party] if own.fingerprint == fingerprint)
     when = f"from {date_of(start)} on" if wait else "from now on"
     click.echo(f"made a new key of party {party}: {_shown(fingerprint)}")
     click.echo(f"It signs {when}; the old one is valid here until {date_of(start + overlap * 3_600_000)} at most.")
@@ -185,10 +185,10 @@ def _one_key(site: Backend, party: str, fingerprint: str) -> Dict[str, Any]:
 
 
 def _remove_own(site: LocalBackend, gone: Dict[str, Any]) -> None:
-    from fate_ext_plugin.cli.rooms import covered_until
+    from fate_ext_plugin.auth.key_store import covered_until
     from fate_ext_plugin.db.base import date_of, now_ms
 
-    keys, party = _rooms(site.conf).keys, gone["party_id"]
+    keys, party = _open(site.conf).keys, gone["party_id"]
     site.note(f"key remove, private key {gone['fingerprint']} of party {party}")
     keys.remove(party, gone["fingerprint"].replace("SHA256:", ""))
     now, left = now_ms(), _private_rows(keys, party)
@@ -202,9 +202,9 @@ def _remove_own(site: LocalBackend, gone: Dict[str, Any]) -> None:
 @CONF
 def import_from_fate(conf: Path) -> None:
     """Take over FATE Flow's own keys, ours and our partners'; those that are here already stay."""
-    rooms = _rooms(conf).prove()
+    context = _open(conf)
     LocalBackend(conf).note("key import-from-fate")
-    outcome: Dict[str, str] = rooms.keys.take_over(rooms.host.site_keys())
+    outcome: Dict[str, str] = context.keys.take_over(context.host.site_keys())
     if not outcome:
         click.echo("FATE Flow has no keys here; there is nothing to import.")
     for name, taken in outcome.items():
@@ -234,10 +234,13 @@ def policy(site: Backend, party: str, envelope: Optional[str], md5: Optional[boo
         _warn("MD5 signatures can be forged. Let the partner go to FATE Flow 1.11, then say --no-md5.")
 
 
-def _rooms(conf: Path) -> Any:
-    from fate_ext_plugin.cli.rooms import open_rooms
+def _open(conf: Path) -> Any:
+    """For what stores keys: under the right master key, or not at all."""
+    from fate_ext_plugin.cli.context import open_context
 
-    return open_rooms(conf)
+    context = open_context(conf)
+    context.prove()
+    return context
 
 
 def _private_rows(keys: Any, party: str) -> List[Dict[str, Any]]:

@@ -25,17 +25,19 @@ class LocalBackend(Backend):
         from fate_ext_plugin.permission.grants import user
 
         operation, values = BY_NAME[name], spoken(payload)
-        context = self.context(stores=name in STORING)
+        context = self.context()
+        if name in STORING:
+            context.prove()
         audit = partial(self._note, f"{operation.method} {operation.url(path)}") if operation.changes else not_audited
         return operation.perform(
             context, Call(user(), path, audit, over_http=False),
             as_query(values) if operation.method == "GET" else values)
 
-    def context(self, stores: bool = False) -> Any:
-        """A :class:`fate_ext_plugin.cli.context.CommandContext`."""
-        from fate_ext_plugin.cli.context import CommandContext
+    def context(self) -> Any:
+        """An :class:`fate_ext_plugin.admin.context.AdminContext`."""
+        from fate_ext_plugin.cli.context import open_context
 
-        return CommandContext(self.conf, stores)
+        return open_context(self.conf)
 
     def note(self, what: str) -> None:
         """Put what was done into the audit log, beside what the running server writes there."""

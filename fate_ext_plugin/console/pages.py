@@ -89,7 +89,7 @@ def grant(page_context: PageContext, form: Form, outcome: Any) -> Context:
 
 
 def explain(page_context: PageContext, form: Form, outcome: Any) -> Context:
-    if page_context.context.set_up_permission is None:
+    if page_context.context.settings.permission is None:
         page_context.read("grants.list")  # says so
     return {"decision": outcome}
 

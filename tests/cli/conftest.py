@@ -31,5 +31,5 @@ def fate_flow(site: Site, monkeypatch: pytest.MonkeyPatch) -> FakeFateFlow:
 
     def open_host(conf: Any) -> FakeFateFlow:
         return host
-    monkeypatch.setattr("fate_ext_plugin.cli.rooms.open_host", open_host)
+    monkeypatch.setattr("fate_ext_plugin.cli.context.open_host", open_host)
     return host

@@ -6,10 +6,11 @@ from typing import Any, Callable, Dict, List, Tuple
 import duckdb
 import pytest
 
+from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.cli import main
+from fate_ext_plugin.cli.context import open_context
 from fate_ext_plugin.cli.database import open_store
-from fate_ext_plugin.cli.rooms import Rooms, open_rooms
 from fate_ext_plugin.db.base import date_of, now_ms
 from fate_ext_plugin.db.migration import Migration, migrate
 from tests.support.builder import MakeSite
@@ -211,12 +212,12 @@ class TestAuthentication:
         return make_site(start=False, authentication={"party_id": "9999"})
 
     @pytest.fixture
-    def rooms(self, site: Site) -> Rooms:
+    def context(self, site: Site) -> AdminContext:
         """A client, and our own key."""
-        rooms = open_rooms(site.conf)
-        rooms.clients.add("etl", "Nightly ETL")
-        rooms.keys.add_private("9999", vectors("1.11.2")["private_key"])
-        return rooms
+        context = open_context(site.conf)
+        context.clients.add("etl", "Nightly ETL")
+        context.keys.add_private("9999", vectors("1.11.2")["private_key"])
+        return context
 
     @pytest.fixture
     def said(self, check: Check) -> Callable[[], List[str]]:
@@ -239,20 +240,20 @@ class TestAuthentication:
                              "hexadecimal digits.")
 
     def test_clients_may_come_before_the_first_start(self, site: Site, said: Callable[[], List[str]]) -> None:
-        open_rooms(site.conf).clients.add("etl", "Nightly ETL")
+        open_context(site.conf).clients.add("etl", "Nightly ETL")
         assert said() == [f"ok      clients: 1{NO_ADMIN}", "ok      keys: none yet; the first start makes ours"]
 
-    def test_all_is_well(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
+    def test_all_is_well(self, context: AdminContext, said: Callable[[], List[str]]) -> None:
         assert said() == [f"ok      clients: 1{NO_ADMIN}", "ok      keys: party 9999 can sign; 0 partner(s)"]
-        rooms.clients.add("off", "Switched off")
-        rooms.clients.enable("off", False)
-        rooms.keys.add_public("10000", public_of(private_pem(2048)), valid_until=now_ms() - 1)
+        context.clients.add("off", "Switched off")
+        context.clients.enable("off", False)
+        context.keys.add_public("10000", public_of(private_pem(2048)), valid_until=now_ms() - 1)
         assert said() == [f"ok      clients: 2, 1 of them disabled or expired{NO_ADMIN}",
                           "ok      keys: party 9999 can sign; 1 partner(s), 1 of them without a valid key"]
-        rooms.clients.add("ops", "Operator", role="admin")
+        context.clients.add("ops", "Operator", role="admin")
         assert said()[0] == "ok      clients: 3, 1 of them disabled or expired"
 
-    def test_another_master_key(self, rooms: Rooms, site: Site, said: Callable[[], List[str]]) -> None:
+    def test_another_master_key(self, context: AdminContext, site: Site, said: Callable[[], List[str]]) -> None:
         key = site.data_dir / "master_key"
         key.write_text("0" * 64)
         assert [line[:70] for line in said()] == [
@@ -263,32 +264,32 @@ class TestAuthentication:
         assert said()[0].startswith("PROBLEM clients: The master key can't be read: No such file or directory: ")
         assert not key.exists()
 
-    def test_a_key_that_ends_soon(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
+    def test_a_key_that_ends_soon(self, context: AdminContext, said: Callable[[], List[str]]) -> None:
         """Unless another follows it."""
         end = now_ms() + 13 * DAY
         theirs = public_of(private_pem(3072))
-        fingerprint = rooms.keys.add_public("10000", theirs, valid_until=end)
+        fingerprint = context.keys.add_public("10000", theirs, valid_until=end)
         assert said()[1] == f"PROBLEM keys: The last key of party 10000 ends {date_of(end)}."
-        rooms.keys.add_public("10000", public_of(private_pem(2048)), valid_from=end - DAY)
+        context.keys.add_public("10000", public_of(private_pem(2048)), valid_from=end - DAY)
         assert said()[1] == "ok      keys: party 9999 can sign; 1 partner(s)"
-        rooms.keys.remove("10000", fingerprint)
-        rooms.keys.add_public("10000", theirs, valid_until=end - 2 * DAY)
+        context.keys.remove("10000", fingerprint)
+        context.keys.add_public("10000", theirs, valid_until=end - 2 * DAY)
         assert said()[1] == f"PROBLEM keys: The last key of party 10000 ends {date_of(end - 2 * DAY)}."
 
     def test_two_parties_with_one_key_are_never_passed_over(
-        self, rooms: Rooms, said: Callable[[], List[str]]
+        self, context: AdminContext, said: Callable[[], List[str]]
     ) -> None:
-        fingerprint = share_key(rooms.host.store, "10000", vectors("1.11.2")["public_key"])
+        fingerprint = share_key(context.host.store, "10000", vectors("1.11.2")["public_key"])
         assert said()[1] == (f"PROBLEM keys: Parties 10000, 9999 have one key, SHA256:{fingerprint}, and can sign in "
                              "each other's name; let each have its own.")
 
-    def test_a_rotation_is_no_problem(self, rooms: Rooms, said: Callable[[], List[str]]) -> None:
-        new = rooms.keys.rotate("9999", now_ms() + DAY, DAY)
+    def test_a_rotation_is_no_problem(self, context: AdminContext, said: Callable[[], List[str]]) -> None:
+        new = context.keys.rotate("9999", now_ms() + DAY, DAY)
         assert said()[1] == "ok      keys: party 9999 can sign; 0 partner(s)"
-        rooms.keys.remove("9999", new)
+        context.keys.remove("9999", new)
         assert said()[1].startswith("PROBLEM keys: The last key of party 9999 ends ")
 
-    def test_no_key_of_our_own(self, rooms: Rooms, site: Site, said: Callable[[], List[str]]) -> None:
+    def test_no_key_of_our_own(self, context: AdminContext, site: Site, said: Callable[[], List[str]]) -> None:
         site.write_settings(authentication={"party_id": "8888"})
         assert said()[1] == ("PROBLEM keys: There is no valid private key of our own, party 8888; see `fate-ext key "
                              "generate`.")

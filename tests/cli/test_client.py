@@ -8,7 +8,7 @@ import requests
 
 from fate_ext_plugin.auth.client_signature import ClientRequest, Signer, signed_text
 from fate_ext_plugin.cli import main
-from fate_ext_plugin.cli.rooms import open_rooms
+from fate_ext_plugin.cli.context import open_context
 from fate_ext_plugin.db.base import date_of, now_ms
 from tests.support.builder import MakeSite
 from tests.support.commands import ALONE, FakeFateFlow, Run, fails
@@ -27,7 +27,7 @@ def site(make_site: MakeSite) -> Site:
 def accepted(site: Site) -> Callable[..., bool]:
     """Whether a client may sign with a secret, now or so much later."""
     def accepted(app_key: str, secret: str, later: int = 0, algorithm: str = "hmac-sha1") -> bool:
-        client = open_rooms(site.conf).clients.get(app_key)
+        client = open_context(site.conf).clients.get(app_key)
         now = now_ms() + later
         signature = Signer(secret, algorithm).sign(b"text")
         return client is not None and client.usable(now) and client.accepts(b"text", signature, now)

@@ -259,7 +259,7 @@ class TestImportFromFate:
     @pytest.fixture
     def fate_flow(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> FakeFateFlow:
         host = FakeFateFlow(site.settings)
-        monkeypatch.setattr("fate_ext_plugin.cli.database.open_host", lambda conf: host)
+        monkeypatch.setattr("fate_ext_plugin.cli.context.open_host", lambda conf: host)
         return host
 
     def test_each_party_s_permissions_become_its_grants(self, run: Run, fate_flow: FakeFateFlow) -> None:

@@ -11,7 +11,7 @@ from Crypto.PublicKey import ECC
 from fate_ext_plugin.auth.key_store import KeyRing
 from fate_ext_plugin.auth.rsa import parse_key
 from fate_ext_plugin.auth.setup import open_authentication
-from fate_ext_plugin.cli.rooms import open_rooms
+from fate_ext_plugin.cli.context import open_context
 from fate_ext_plugin.db.base import date_of, now_ms
 from tests.support.builder import MakeSite
 from tests.support.commands import ALONE, FakeFateFlow, Run, fails
@@ -45,7 +45,7 @@ def site(make_site: MakeSite) -> Site:
 @pytest.fixture
 def own(site: Site) -> str:
     """Our own key is there; its fingerprint."""
-    return "SHA256:" + open_rooms(site.conf).keys.add_private("9999", OURS)
+    return "SHA256:" + open_context(site.conf).keys.add_private("9999", OURS)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def ring(site: Site) -> KeyRing:
-    return open_rooms(site.conf).keys.ring()
+    return open_context(site.conf).keys.ring()
 
 
 def listed(run: Run) -> List[Dict[str, Any]]:
@@ -227,7 +227,7 @@ class TestPartner:
     def test_a_partner_may_be_added_before_the_first_start(self, run: Run, file: Path, site: Site) -> None:
         """The server makes our own key all the same, or takes FATE Flow's over."""
         run("key", "add", "10000", str(file))
-        store = open_rooms(site.conf).host.store
+        store = open_context(site.conf).host.store
         open_authentication(site.settings, store, "9999", None, lambda: [("9999", "private", OURS)])
         assert [(row["party_id"], row["kind"]) for row in listed(run)] == [("10000", "public"), ("9999", "private")]
         assert fingerprint(OURS) in run("key", "show")
@@ -247,7 +247,7 @@ class TestPartner:
     def test_a_partner_that_gave_up_the_plugin_may_come_back_bare(self, run: Run, file: Path, site: Site) -> None:
         run("key", "add", "10000", str(file))
         before = now_ms()
-        open_rooms(site.conf).keys.saw_envelope("10000")
+        open_context(site.conf).keys.saw_envelope("10000")
         seen = run("key", "policy", "10000").partition("envelope seen  ")[2].strip()
         assert date_of(before) <= seen <= date_of(now_ms())
         assert "envelope seen  never" in run("key", "policy", "10000", "--envelope", "off")
@@ -257,7 +257,7 @@ class TestPartner:
         self, run: Run, file: Path, site: Site
     ) -> None:
         run("key", "add", "10000", str(file))
-        open_rooms(site.conf).keys.saw_envelope("10000")
+        open_context(site.conf).keys.saw_envelope("10000")
         seen = run("key", "policy", "10000").partition("envelope seen")[2]
         for options in (["--envelope", "auto"], ["--md5"], ["--no-md5"], ["--envelope", "auto", "--md5"]):
             assert run("key", "policy", "10000", *options).partition("envelope seen")[2] == seen != "  never\n"

@@ -237,12 +237,12 @@ class Flow:
 
     def share_key(self, party: int) -> None:
         """Let our own key be that party's, too, as no command does: one server plays both, and signs as one of them."""
-        code = ("import sys; from pathlib import Path; from fate_ext_plugin.cli.rooms import open_rooms; "
+        code = ("import sys; from pathlib import Path; from fate_ext_plugin.cli.context import open_context; "
                 "from fate_ext_plugin.db.auth import SiteKey; "
                 "from fate_ext_plugin.db.base import create_once, now_ms; "
-                "conf, party = sys.argv[1:]; rooms = open_rooms(Path(conf)); "
-                "own = rooms.keys.ring().own_keys(rooms.own_party(), now_ms())[0]; "
-                "rooms.host.store.call(lambda: create_once(SiteKey, f_id=f'public {party} {own.fingerprint}', "
+                "conf, party = sys.argv[1:]; context = open_context(Path(conf)); "
+                "own = context.keys.ring().own_keys(context.own_party(), now_ms())[0]; "
+                "context.host.store.call(lambda: create_once(SiteKey, f_id=f'public {party} {own.fingerprint}', "
                 "f_kind='public', f_party_id=party, f_fingerprint=own.fingerprint, f_key=own.rsa.public_pem))")
         subprocess.run([self.installation.python, "-c", code, str(self.conf), str(party)], check=True,
                        env=self.environment(), cwd=self.folder, timeout=120)

@@ -125,13 +125,13 @@ def servers(settings: Settings, conf: Path) -> str:
 
 def clients(settings: Settings, conf: Path) -> str:
     from fate_ext_plugin.auth.client_store import ADMIN
-    from fate_ext_plugin.cli.rooms import look_into_rooms
+    from fate_ext_plugin.cli.context import look_into_context
 
-    rooms = look_into_rooms(settings, conf)
-    if rooms is None:
+    context = look_into_context(settings, conf)
+    if context is None:
         return NOTHING_YET
     now = now_ms()
-    found = rooms.clients.all().values()
+    found = context.clients.all().values()
     shut = sum(not client.usable(now) for client in found)
     admins = any(client.usable(now) and client.role == ADMIN for client in found)
     return f"{len(found)}" + (f", {shut} of them disabled or expired" if shut else "") + (
@@ -139,12 +139,13 @@ def clients(settings: Settings, conf: Path) -> str:
 
 
 def keys(settings: Settings, conf: Path) -> str:
-    from fate_ext_plugin.cli.rooms import covered_until, look_into_rooms
+    from fate_ext_plugin.auth.key_store import covered_until
+    from fate_ext_plugin.cli.context import look_into_context
 
-    rooms = look_into_rooms(settings, conf)
-    if rooms is None or not rooms.keys.rows():
+    context = look_into_context(settings, conf)
+    if context is None or not context.keys.rows():
         return f"{NOTHING_YET}; the first start makes ours"
-    now, ring, own_party = now_ms(), rooms.keys.ring(), rooms.host.party_id()
+    now, ring, own_party = now_ms(), context.keys.ring(), context.party_id
     partners = ring.public.keys() - {own_party}
     ends = {
         party: covered_until(((key.valid_from, key.valid_until) for key in found), now)
