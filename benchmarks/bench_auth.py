@@ -69,7 +69,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from flask import jsonify, request
 from werkzeug import serving
-from fate_ext_plugin.apps import create_app
+from fate_ext_plugin.apps.blueprint import create_app
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.plugin import Plugin
 from fate_ext_plugin.server import make_server

@@ -419,7 +419,7 @@ class InvalidSettings(ExtError):
     """The section ``fate_ext_plugin`` can't be used; the message names the key.
 
     Cure: `fate-ext check` shows all that is wrong
-    Seen: the start, commands; hooks refuse every request with the message
+    Seen: the start, commands; hooks refuse every request, and the log has the message
     """
 
     status, code = 500, 50001
@@ -429,7 +429,7 @@ class InvalidSettings(ExtError):
 class SourceError(ExtError):
     """A feature view's source can't be read as configured.
 
-    Cure: the message says why; `fate-ext check` looks at all sources
+    Cure: the server's log says why; `fate-ext check` looks at all sources
     Seen: upload, query; command `check`
     """
 
@@ -452,8 +452,8 @@ class WorkerError(ExtError):
 class UnsupportedHost(ExtError):
     """The plugin runs inside a FATE Flow whose code it does not know, so that it can't close what stands open there.
 
-    Cure: use a released FATE Flow 1.9, 1.10 or 1.11; the message says what differs
-    Seen: hooks refuse every request with the message; `/ready`
+    Cure: use a released FATE Flow 1.9, 1.10 or 1.11; the log says what differs
+    Seen: hooks refuse every request; `/ready`
     """
 
     status, code = 500, 50004

@@ -48,7 +48,7 @@ def mount() -> None:
 
 def _mount(app: Any, fate_flow: Any) -> Any:
     from fate_ext_plugin.access.guard import RedactTokens
-    from fate_ext_plugin.apps import PREFIX
+    from fate_ext_plugin.apps.blueprint import PREFIX
     from fate_ext_plugin.apps.service_urls import service_uris, services_of
     from fate_ext_plugin.host import fate_flow_hooks
     from fate_ext_plugin.plugin import Plugin
@@ -73,10 +73,10 @@ def _mount(app: Any, fate_flow: Any) -> Any:
 
 def _refuse(app: Any, fate_flow: Any, log: Any) -> None:
     try:
-        from fate_ext_plugin.apps import PREFIX, refusing_door
+        from fate_ext_plugin.apps.blueprint import PREFIX, refusing_blueprint
 
         if "fate_ext" not in app.blueprints:
-            app.register_blueprint(refusing_door(REFUSED))
+            app.register_blueprint(refusing_blueprint(REFUSED))
         fate_flow.exempt(f"{PREFIX}/")
     except Exception as error:
         log.error("fate_ext_plugin can't refuse requests either: %s", error)

@@ -8,10 +8,11 @@ from flask import Blueprint
 
 from fate_ext_plugin import __version__
 from fate_ext_plugin.access.guard import AccessGuard
+from fate_ext_plugin.access.token_secret import shared_secret
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.apps import ServiceBlueprint
 from fate_ext_plugin.apps.admin_app import add_admin_services
 from fate_ext_plugin.apps.authentication_app import add_authentication_services
+from fate_ext_plugin.apps.blueprint import ServiceBlueprint
 from fate_ext_plugin.apps.console_app import add_console
 from fate_ext_plugin.apps.feature_app import add_feature_services
 from fate_ext_plugin.apps.monitoring_app import add_metrics, add_openapi, add_probes
@@ -26,7 +27,6 @@ from fate_ext_plugin.feature.server_database import record_database
 from fate_ext_plugin.feature.servers import Server, Servers
 from fate_ext_plugin.feature.service import FeatureService
 from fate_ext_plugin.feature.storage import Storage
-from fate_ext_plugin.feature.tokens import shared_secret
 from fate_ext_plugin.feature.waiters import JobWaiters
 from fate_ext_plugin.host import Host
 from fate_ext_plugin.monitoring.readiness import Readiness
@@ -56,7 +56,7 @@ class Plugin:
             migrate(host.store)
             self.storage.close_to_others()
             record_database(host.store, settings.data_dir)
-            self.guard = self._make_fence()
+            self.guard = self._make_access_guard()
             self.authentication = (authentication or self._open_authentication)() if settings.authentication else None
             self.permission = (permission or self._open_permission)() if settings.permission else None
             self.jobs = Jobs(host.store)
@@ -121,16 +121,16 @@ class Plugin:
     def _look_with(self, metrics: Any) -> None:
         from fate_ext_plugin.apps.metrics import Queue, Sources
 
-        trails: Dict[Tuple[str, ...], AuditLog] = {}
+        audit_logs: Dict[Tuple[str, ...], AuditLog] = {}
         if self.authentication:
-            trails["client", "site", "signature"] = self.authentication.audit
+            audit_logs["client", "site", "signature"] = self.authentication.audit
         if self.permission and self.permission.audit:
-            trails["permission",] = self.permission.audit
+            audit_logs["permission",] = self.permission.audit
         metrics.look_at(Sources(
             self.readiness,
             queue=lambda: Queue(self.jobs.count_by_status(self._owner), self.jobs.longest_wait(self._owner)),
             held=lambda: self._waiters.held, disk=self.storage.disk_usage, servers=self.servers,
-            min_free_bytes=self.settings.min_free_bytes, trails=trails))
+            min_free_bytes=self.settings.min_free_bytes, audit_logs=audit_logs))
 
     def _open_authentication(self) -> Authentication:
         host = self.host
@@ -155,10 +155,14 @@ class Plugin:
         self.runner.stop()
         self._lock.close()
 
-    def _make_fence(self) -> AccessGuard:
-        own = [ipaddress.ip_network(address) for address in self.host.own_addresses()]
-        allowed = (*LOOPBACK, *own, *self.settings.allowed_networks)
-        return AccessGuard(shared_secret(self.host.store, self.storage), allowed, self.settings.trusted_proxies)
+    def _make_access_guard(self) -> AccessGuard:
+        own_networks = [ipaddress.ip_network(address) for address in self.host.own_addresses()]
+        allowed = (*LOOPBACK, *own_networks, *self.settings.allowed_networks)
+        own_secret = self.storage.secret()
+        shared = shared_secret(self.host.store, own_secret)
+        if shared != own_secret:
+            self.storage.keep_secret(shared)
+        return AccessGuard(shared, allowed, self.settings.trusted_proxies)
 
     def _own_server(self) -> Server:
         host, port = self.host.own_address

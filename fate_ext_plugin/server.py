@@ -1,10 +1,11 @@
 """``fate-ext serve``: the services on cheroot, a production WSGI server, without FATE Flow."""
 import logging
 import threading
+from contextlib import suppress
 from typing import Any, List
 
 from fate_ext_plugin.access.guard import RedactTokens
-from fate_ext_plugin.apps import TIMEOUT_SECONDS, create_app
+from fate_ext_plugin.apps.blueprint import TIMEOUT_SECONDS, create_app
 from fate_ext_plugin.db.place import files_of
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.host.standalone import Standalone
@@ -55,7 +56,8 @@ def serve(settings: Settings) -> None:
     listen = settings.listen
     try:
         for file in files_of(host.store.database):
-            take_from_others(file)
+            with suppress(FileNotFoundError):  # SQLite deletes two of them with its last connection
+                take_from_others(file)
         try:
             server.prepare()
         except OSError as error:

@@ -59,7 +59,7 @@ class AccessGuard:
         """The half of :meth:`check` for a request that is signed: returns the caller.
 
         :raises Forbidden: likewise."""
-        return self._require_near(service, peer, forwarded, self._allowed)
+        return self._require_allowed_network(service, peer, forwarded, self._allowed)
 
     def trusts(self, peer: Optional[str]) -> bool:
         """Whether what the other end of a connection says of how it was called is believed."""
@@ -71,9 +71,9 @@ class AccessGuard:
 
         :raises Forbidden: without the reason, which goes to the log.
         """
-        self._require_near(service, peer, forwarded, (*self._allowed, *self._proxies))
+        self._require_allowed_network(service, peer, forwarded, (*self._allowed, *self._proxies))
 
-    def _require_near(
+    def _require_allowed_network(
         self, service: str, peer: Optional[str], forwarded: Sequence[str], networks: Iterable[Network]
     ) -> Address:
         caller = caller_of(peer, forwarded, self._proxies)

@@ -16,7 +16,7 @@ from fate_ext_plugin.monitoring.readiness import Readiness
 from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.grants import Grants
-from fate_ext_plugin.permission.setup import open_permission, trail_folder
+from fate_ext_plugin.permission.setup import open_permission, permission_audit_folder
 from fate_ext_plugin.settings.model import Settings
 
 
@@ -121,9 +121,9 @@ class AdminContext:
         return self.permission.grants
 
     @property
-    def trails(self) -> List[Path]:
+    def audit_folders(self) -> List[Path]:
         """The folders of the audit log: that of authentication, and that of permission."""
-        return [self.settings.data_dir / "audit", trail_folder(self.settings)]
+        return [self.settings.data_dir / "audit", permission_audit_folder(self.settings)]
 
     @cached_property
     def readiness(self) -> Readiness:

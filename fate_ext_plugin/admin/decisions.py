@@ -12,7 +12,7 @@ def search_audit(context: AdminContext, call: Call) -> Dict[str, Any]:
     payload = dict(call.payload)
     limit, cursor = payload.pop("page_size"), payload.pop("cursor")
     try:
-        found = search(context.trails, Filter(**payload), limit, cursor)
+        found = search(context.audit_folders, Filter(**payload), limit, cursor)
     except OSError as error:
         raise AuditLogUnreadable(f"The audit log can't be read: {error.strerror}: {error.filename}") from None
     return {"decisions": found.decisions, "cursor": found.cursor}

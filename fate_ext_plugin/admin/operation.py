@@ -9,6 +9,7 @@ from fate_ext_plugin.admin import ADMIN_PREFIX
 from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.auth.client_store import ADMIN, ROLES
 from fate_ext_plugin.errors import ExtError, InvalidRequestBody
+from fate_ext_plugin.permission.calendar import Calendar
 from fate_ext_plugin.schema import admin as schemas
 from fate_ext_plugin.schema.permission import CalendarSchema
 from fate_ext_plugin.settings.load import explain
@@ -76,10 +77,12 @@ class Operation:
             raise InvalidRequestBody("; ".join(reasons)) from None
 
     def audited_payload(self, values: Any) -> Optional[Dict[str, Any]]:
-        """What the audit log keeps of the payload."""
+        """What the audit log keeps of what was asked for: of a key that is not known nobody knows whether it is a
+        secret."""
         if not self.changes or not isinstance(values, dict):
             return None
-        return {key: value for key, value in values.items() if key not in self.redacted_fields} or None
+        known = self.request_schema(Calendar()).fields.keys() - set(self.redacted_fields)
+        return {key: value for key, value in values.items() if key in known} or None
 
     def perform(
         self, context: AdminContext, call: Call, values: Any, load: Optional[Callable[[], Any]] = None
@@ -96,13 +99,13 @@ class Operation:
             payload = load() if load else self.load(context, values)
             outcome = self.response_schema().dump(self.run(context, replace(call, payload=payload)))
         except Exception as error:
-            call.audit(False, _reason(error), kept)
+            call.audit(False, reason_of(error), kept)
             raise
         call.audit(True, "ok", kept)
         return outcome
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """A few words for the audit log."""
     code = f"code {error.code}" if isinstance(error, ExtError) else "error"
     return str(getattr(error, "reason", code))

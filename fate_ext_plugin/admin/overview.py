@@ -64,12 +64,12 @@ def _sum(begin: datetime, found: List[Totals]) -> Dict[str, Any]:
 
 
 def _decisions(context: AdminContext, span: Span, begins: List[datetime]) -> List[Dict[str, Any]]:
-    trails = [context.authentication.audit]
+    audit_logs = [context.authentication.audit]
     if context.settings.permission and context.permission.audit:
-        trails.append(context.permission.audit)
+        audit_logs.append(context.permission.audit)
     counts = {begin: {True: dict.fromkeys(schemas.CHECKS, 0), False: dict.fromkeys(schemas.CHECKS, 0)}
               for begin in begins}
-    for audit_log in trails:
+    for audit_log in audit_logs:
         for start, decided in audit_log.counters.since(begins[0].timestamp(), span.counted):
             found = counts.get(span.begin(datetime.fromtimestamp(start)))
             if found is not None:

@@ -17,8 +17,8 @@ from flask import Response, request
 from fate_ext_plugin.admin.catalog import OPERATIONS
 from fate_ext_plugin.admin.context import AdminContext
 from fate_ext_plugin.admin.operation import Call, Operation
-from fate_ext_plugin.apps import ServiceBlueprint, trust_caller
 from fate_ext_plugin.apps.authentication_app import read_body
+from fate_ext_plugin.apps.blueprint import ServiceBlueprint, trust_caller
 from fate_ext_plugin.apps.headers import parse_parameters
 from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
 from fate_ext_plugin.auth.client_signature import ClientRequest

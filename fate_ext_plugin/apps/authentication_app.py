@@ -8,7 +8,7 @@ from typing import Any, Callable, Mapping
 
 from flask import Response
 
-from fate_ext_plugin.apps import ServiceBlueprint, current_request
+from fate_ext_plugin.apps.blueprint import ServiceBlueprint, current_request
 from fate_ext_plugin.apps.request_body import body_of
 from fate_ext_plugin.auth.client_signature import ClientRequest
 from fate_ext_plugin.auth.setup import Authentication

@@ -12,8 +12,8 @@ from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
 from fate_ext_plugin.admin.context import AdminContext
-from fate_ext_plugin.apps import ServiceBlueprint, told, trust_caller
 from fate_ext_plugin.apps.authentication_app import read_body
+from fate_ext_plugin.apps.blueprint import ServiceBlueprint, told, trust_caller
 from fate_ext_plugin.apps.headers import cookies, parse_parameters, preferences
 from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
 from fate_ext_plugin.auth.client_signature import ClientRequest

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from flask import Response, jsonify, request, stream_with_context
 from werkzeug.datastructures import MultiDict
 
-from fate_ext_plugin.apps import ServiceBlueprint, held
+from fate_ext_plugin.apps.blueprint import ServiceBlueprint, held
 from fate_ext_plugin.apps.headers import preferences
 from fate_ext_plugin.apps.request_body import body_of
 from fate_ext_plugin.apps.upload_body import open_document, request_body_of

@@ -32,7 +32,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a scrape looks. ``trails``: which checks each decides, and its audit log; ``disk``: total, used, free."""
+    """Where a scrape looks. ``audit_logs``: by the checks that each holds; ``disk``: total, used, free."""
 
     readiness: Readiness
     queue: Callable[[], Queue]
@@ -40,7 +40,7 @@ class Sources:
     disk: Callable[[], Tuple[int, int, int]]
     min_free_bytes: int
     servers: Servers
-    trails: Mapping[Tuple[str, ...], AuditLog]
+    audit_logs: Mapping[Tuple[str, ...], AuditLog]
 
 
 class Metrics:
@@ -126,7 +126,7 @@ class _State:
             "fate_ext_decisions", "Decisions of authentication and permission, in process and over HTTP.",
             labels=["check", "outcome"])
         waiting = 0
-        for checks, audit_log in self._sources.trails.items():
+        for checks, audit_log in self._sources.audit_logs.items():
             counts = {(check, allowed): 0 for check in checks for allowed in (True, False)}
             for (check, allowed), count in {**counts, **audit_log.decisions()}.items():
                 decisions.add_metric([check, "allowed" if allowed else "refused"], count)

@@ -4,7 +4,7 @@ from typing import Any, Callable, Tuple
 
 from flask import Response, jsonify, request
 
-from fate_ext_plugin.apps import ServiceBlueprint
+from fate_ext_plugin.apps.blueprint import ServiceBlueprint
 from fate_ext_plugin.monitoring.readiness import Readiness
 
 PROBES = ["GET", "HEAD"]

@@ -3,8 +3,8 @@ from typing import Any
 
 from flask import jsonify
 
-from fate_ext_plugin.apps import ServiceBlueprint
 from fate_ext_plugin.apps.authentication_app import read_body
+from fate_ext_plugin.apps.blueprint import ServiceBlueprint
 from fate_ext_plugin.errors import NotPermitted
 from fate_ext_plugin.permission.check import Permission
 from fate_ext_plugin.permission.request import read_request

@@ -2,7 +2,7 @@
 from typing import Any, Dict, List, Sequence
 
 from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, AccessGuard
-from fate_ext_plugin.apps import PREFIX
+from fate_ext_plugin.apps.blueprint import PREFIX
 from fate_ext_plugin.apps.feature_app import MAX_WAIT_SECONDS
 from fate_ext_plugin.errors import InvalidSettings
 from fate_ext_plugin.settings.model import Settings

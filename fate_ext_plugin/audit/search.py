@@ -81,7 +81,7 @@ def search(
 
 
 def read(*folders: Path) -> Iterator[Entry]:
-    """All decisions still known of the trails in ``folders``, the newest first."""
+    """All decisions still known of the audit logs in ``folders``, the newest first."""
     return (entry for entry in _merged(_streams(folders, Filter(), None)) if entry is not None)
 
 

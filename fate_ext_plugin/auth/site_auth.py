@@ -39,7 +39,7 @@ class SiteAuthentication:
         try:
             signed = self._sign(party, body)
         except Exception as error:
-            self._note("signature", False, party, None, None, getattr(error, "reason", "error"))
+            self._note("signature", False, party, None, None, getattr(error, "reason", "error"), known=True)
             raise
         self._note("signature", True, party, None, None, "ok")
         return signed
@@ -74,9 +74,11 @@ class SiteAuthentication:
         """:raises ExtError: the keys can't be read."""
         self._keys.ring()
 
-    def _note(self, check: str, allowed: bool, party: str, what: Any, source: Any, reason: str) -> None:
+    def _note(
+        self, check: str, allowed: bool, party: str, what: Any, source: Any, reason: str, known: bool = False
+    ) -> None:
         if self._audit:
-            self._audit.write(check, allowed, party, what, source, reason)
+            self._audit.write(check, allowed, party, what, source, reason, known=known)
 
     def _party(self, party_id: Any) -> str:
         """'', 0 and none stand for ourselves."""

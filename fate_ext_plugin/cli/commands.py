@@ -80,9 +80,9 @@ def replace_tokens(conf: Path) -> None:
 
     Mounted servers register new ones then; alone, run `fate-ext register` again.
     """
+    from fate_ext_plugin.access.token_secret import replace_secret
     from fate_ext_plugin.cli.database import open_store
     from fate_ext_plugin.db.migration import migrate
-    from fate_ext_plugin.feature.tokens import replace_secret
 
     store = open_store(conf)
     migrate(store)

@@ -102,8 +102,8 @@ def import_from_fate(conf: Path) -> None:
     taken = take_over(context.host.permission_rules())
     now = {new.name for new in taken.grants}
     gone = [old.name for old in context.grants.all() if old.name.startswith(PREFIX) and old.name not in now]
-    LocalBackend(conf).note("grant import-from-fate")
-    context.grants.replace(taken.grants, gone)
+    with LocalBackend(conf).audited("grant import-from-fate"):
+        context.grants.replace(taken.grants, gone)
     for new in taken.grants:
         click.echo(f"{new.name}: {len(new.items)} components and datasets for party {new.party}")
     for name in gone:
@@ -159,8 +159,8 @@ def apply(conf: Path, file: Path, days: int, dry_run: bool, yes: bool) -> None:
     if context.grants.all() != before:
         raise CommandFailed("Nothing is changed: somebody else has just changed grants. Try again.")
     put, gone = [*changes.added, *(new for _, new in changes.changed)], [old.name for old in changes.removed]
-    LocalBackend(conf).note(f"grant apply: {len(put)} put, {len(gone)} removed")
-    _replace(context, put, gone)
+    with LocalBackend(conf).audited(f"grant apply: {len(put)} put, {len(gone)} removed"):
+        _replace(context, put, gone)
     click.echo(f"done; {SOON}")
 
 
@@ -226,7 +226,7 @@ def _rehearse(context: Any, before: List[Any], wanted: List[Any], days: int) -> 
     from fate_ext_plugin.permission.policy import past_requests, rehearse
 
     now = time.time()
-    past = past_requests(read(context.trails[1]), now - days * DAY_SECONDS)
+    past = past_requests(read(context.audit_folders[1]), now - days * DAY_SECONDS)
     answers = zip(past, *(rehearse(past, grants, context.calendar, int(now * 1000)) for grants in (before, wanted)))
     turned = [(one, new) for one, old, new in answers if old.allowed != new.allowed]
     click.echo(f"Of {len(past)} requests that came here in the last {days} days, {len(turned)} would be answered "

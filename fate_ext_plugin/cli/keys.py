@@ -99,8 +99,8 @@ def generate(conf: Path, party: Optional[str]) -> None:
     if any(kind == "private" and owner == party for owner, kind, _ in context.host.site_keys()):
         raise InvalidKey(
             "FATE Flow has a key already, which partners know; `fate-ext key import-from-fate` takes it over.")
-    LocalBackend(conf).note(f"key generate, party {party}")
-    context.keys.add_private(party)
+    with LocalBackend(conf).audited(f"key generate, party {party}"):
+        context.keys.add_private(party)
     own, = context.keys.ring().own_keys(party, now_ms())
     click.echo(f"made a key of party {party}: {_shown(own.fingerprint)}\n{own.rsa.public_pem}\n{SEND}")
 
@@ -134,8 +134,8 @@ def rotate(conf: Path, party: Optional[str], wait: int, overlap: int) -> None:
         raise InvalidKey(
             f"Party {party} has no key that signs after {date_of(end)}; let the new one start in "
             f"{(end - now) // 3_600_000} hours or less (--starts-in-hours).")
-    LocalBackend(conf).note(f"key rotate, party {party}")
-    fingerprint = context.keys.rotate(party, start, overlap * 3_600_000)
+    with LocalBackend(conf).audited(f"key rotate, party {party}"):
+        fingerprint = context.keys.rotate(party, start, overlap * 3_600_000)
     made = next(own for own in context.keys.ring().private[party] if own.fingerprint == fingerprint)
     when = f"from {date_of(start)} on" if wait else "from now on"
     click.echo(f"made a new key of party {party}: {_shown(fingerprint)}")
@@ -189,8 +189,8 @@ def _remove_own(site: LocalBackend, gone: Dict[str, Any]) -> None:
     from fate_ext_plugin.db.base import date_of, now_ms
 
     keys, party = _open(site.conf).keys, gone["party_id"]
-    site.note(f"key remove, private key {gone['fingerprint']} of party {party}")
-    keys.remove(party, gone["fingerprint"].replace("SHA256:", ""))
+    with site.audited(f"key remove, private key {gone['fingerprint']} of party {party}"):
+        keys.remove(party, gone["fingerprint"].replace("SHA256:", ""))
     now, left = now_ms(), _private_rows(keys, party)
     end = covered_until(((row["valid_from"], row["valid_until"]) for row in left), now)
     if end is not None:
@@ -203,8 +203,8 @@ def _remove_own(site: LocalBackend, gone: Dict[str, Any]) -> None:
 def import_from_fate(conf: Path) -> None:
     """Take over FATE Flow's own keys, ours and our partners'; those that are here already stay."""
     context = _open(conf)
-    LocalBackend(conf).note("key import-from-fate")
-    outcome: Dict[str, str] = context.keys.take_over(context.host.site_keys())
+    with LocalBackend(conf).audited("key import-from-fate"):
+        outcome: Dict[str, str] = context.keys.take_over(context.host.site_keys())
     if not outcome:
         click.echo("FATE Flow has no keys here; there is nothing to import.")
     for name, taken in outcome.items():

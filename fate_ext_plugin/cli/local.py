@@ -1,11 +1,12 @@
 """Administration on this machine, on the database and the files that service_conf.yaml names."""
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 from fate_ext_plugin.cli.backend import Backend, Payload, as_query, spoken
 
-# Operations that seal something under the master key.
+# Operations that store what must be under the right master key, or what is believed like it.
 STORING = ("clients.add", "clients.rotate", "keys.add", "policies.change")
 # How the audit log calls where a command on this machine came from.
 COMMAND = "command"
@@ -39,15 +40,24 @@ class LocalBackend(Backend):
 
         return open_context(self.conf)
 
-    def note(self, what: str) -> None:
-        """Put what was done into the audit log, beside what the running server writes there."""
+    @contextmanager
+    def audited(self, what: str) -> Iterator[None]:
+        """Put what is done meanwhile into the audit log, with what came of it."""
+        from fate_ext_plugin.admin.operation import reason_of
+
+        try:
+            yield
+        except BaseException as error:
+            self._note(what, False, reason_of(error), None)
+            raise
         self._note(what, True, "ok", None)
 
     def _note(self, what: str, allowed: bool, reason: str, payload: Optional[Payload]) -> None:
+        """Beside what the running server writes there."""
         from fate_ext_plugin.audit.log import note_beside
         from fate_ext_plugin.auth.client_auth import ADMIN_CHECK
         from fate_ext_plugin.permission.grants import user
 
         context = self.context()
         context.storage  # noqa: B018 - made, readable by its owner alone
-        note_beside(context.trails[0], ADMIN_CHECK, allowed, user(), what, COMMAND, reason, payload)
+        note_beside(context.audit_folders[0], ADMIN_CHECK, allowed, user(), what, COMMAND, reason, payload)

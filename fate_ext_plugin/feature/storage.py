@@ -96,29 +96,35 @@ class Storage:
     def _own_files(self) -> Iterator[Path]:
         """All of our files and folders in data_dir; links to elsewhere are the operator's."""
         for name in OURS:
-            yield self._root / name
-            for folder, folders, files in os.walk(self._root / name):
-                yield from (Path(folder) / inner for inner in (*folders, *files))
+            ours = self._root / name
+            yield ours
+            if not ours.is_symlink():
+                for folder, folders, files in os.walk(ours):
+                    yield from (Path(folder) / inner for inner in (*folders, *files))
 
     def lock(self) -> BinaryIO:
         """Own the folder until the file returned is closed or the process ends.
 
         :raises InvalidSettings: another process owns it.
         """
-        file = open(self._root / "lock", "a+b", opener=private_opener)  # noqa: SIM115 - held open on purpose
         deadline = time.monotonic() + LOCK_WAIT_SECONDS
         while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() >= deadline:
-                    file.seek(0)
-                    owner = file.read(20).decode("ascii", "replace").strip() or "unknown"
-                    file.close()
-                    raise InvalidSettings(
-                        f"data_dir {self._root} is in use by process {owner}; give each server its own.") from None
-                time.sleep(0.1)
+            file = self.try_lock()
+            if file is not None:
+                return file
+            if time.monotonic() >= deadline:
+                owner = (self._root / "lock").read_text("ascii", "replace").strip()[:20] or "unknown"
+                raise InvalidSettings(f"data_dir {self._root} is in use by process {owner}; give each server its own.")
+            time.sleep(0.1)
+
+    def try_lock(self) -> Optional[BinaryIO]:
+        """Like :meth:`lock`, but None where another process owns the folder now."""
+        file = open(self._root / "lock", "a+b", opener=private_opener)  # noqa: SIM115 - held open on purpose
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
         file.truncate(0)
         file.write(f"{os.getpid()}\n".encode())
         file.flush()

@@ -1,7 +1,7 @@
 """The in-process door: modules that FATE Flow's ``hook_module`` names. They only adapt; the rules stand in ``auth/``.
 
 FATE Flow only logs an import that fails, and runs without the hook then, which means: allowed (contract section 3).
-So importing one never raises. A hook that can't work refuses everything, and says why.
+So importing one never raises. A hook that can't work refuses everything, and the log says why.
 """
 from typing import Any, Callable
 

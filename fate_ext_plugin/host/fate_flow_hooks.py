@@ -4,7 +4,7 @@ Imported in every task worker, where only the signature is used: everything is o
 """
 import threading
 import time
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Sequence
 
 from fate_ext_plugin.errors import AUTHENTICATION_ERROR, SERVER_ERROR, ExtError, NotPermitted
 from fate_ext_plugin.host.fate_flow_partners import guard_partner_requests
@@ -56,7 +56,7 @@ def _open_authentication() -> Any:
     from fate_ext_plugin.auth.setup import open_authentication
 
     if in_server():
-        require_guarded_partners()
+        require_closed_side_entrances()
     host = FateFlowV1()
     opened = open_authentication(settings(), host.store, host.party_id(), host.own_client(), host.site_keys)
     _record_database(host)
@@ -75,6 +75,8 @@ def _open_signer() -> Any:
 def _open_permission() -> Any:
     from fate_ext_plugin.permission.setup import open_permission
 
+    if in_server():
+        require_closed_side_entrances()
     host = FateFlowV1()
     _warn_of_switches(host)
     opened = open_permission(settings(), host.store, host.party_id())
@@ -83,11 +85,22 @@ def _open_permission() -> Any:
 
 
 def _record_database(host: FateFlowV1) -> None:
-    """For the commands beside this server: it may have hooks of ours without the mounted services."""
+    """For the commands beside this server, which may have hooks of ours without the mounted services. Where another
+    process owns data_dir, it has recorded its own: the mounted services do that themselves, and a second FATE Flow,
+    which ends when it finds its port taken, must not write over the first one's record."""
     from fate_ext_plugin.feature.server_database import record_database
+    from fate_ext_plugin.feature.storage import Storage
 
-    if in_server():
-        record_database(host.store, settings().data_dir)
+    if not in_server():
+        return
+    storage = Storage(settings().data_dir, settings().min_free_bytes, settings().shared_dir)
+    storage.open()
+    lock = storage.try_lock()
+    if lock is not None:
+        try:
+            record_database(host.store, settings().data_dir)
+        finally:
+            lock.close()
 
 
 settings = Once(read_settings)
@@ -106,17 +119,22 @@ def require_guarded_partners() -> None:
     guard_partner_requests(_note_refusal)
 
 
+def require_closed_side_entrances() -> None:
+    """:raises Exception: the first one that could not be closed; it is tried again."""
+    for close in SIDE_ENTRANCES:
+        close()
+
+
 #: what must be usable for the hooks that FATE Flow has registered; each raises where it is not
-in_use: List[Callable[[], Any]] = [require_guarded_partners, require_hooks]
+in_use: List[Callable[[], Any]] = [require_closed_side_entrances, require_hooks]
 
 
 def close_side_entrances() -> None:
     """Close what FATE Flow leaves open: checks that no hook is registered for, and ways beside its checks.
 
-    Never raises: where one can't be closed, the log says so, and the others are closed all the same. Where gRPC stays
-    open, :data:`authentication` refuses everything."""
-    for close in (_refuse_without_hooks, check_scheduling_requests, keep_operation_to_own_workers,
-                  require_guarded_partners):
+    Never raises: where one can't be closed, the log says so, and the others are closed all the same. As long as one
+    stays open, :data:`authentication` and :data:`permission` refuse everything."""
+    for close in SIDE_ENTRANCES:
         try:
             close()
         except Exception as error:
@@ -125,6 +143,11 @@ def close_side_entrances() -> None:
 
 def _refuse_without_hooks() -> None:
     refuse_without_hooks(lambda problem: server_logger().error("fate_ext_plugin: %s", problem))
+
+
+#: each does nothing where it is done already
+SIDE_ENTRANCES: Sequence[Callable[[], None]] = (
+    _refuse_without_hooks, check_scheduling_requests, keep_operation_to_own_workers, require_guarded_partners)
 
 
 def register_client_authentication() -> Callable[[], Any]:

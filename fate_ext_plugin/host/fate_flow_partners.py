@@ -58,11 +58,12 @@ def guard_partner_requests(on_refusal: OnRefusal) -> None:
             "what partners need, so authentication is not in force.")
     grpc_utils.UnaryService.unaryCall = staticmethod(
         _guarded(grpc_utils.UnaryService.unaryCall, grpc_utils.wrap_grpc_packet, on_refusal))
-    grpc_utils.request = task_utils.request = send_for_partner
+    _authenticate_partners_of_models(apps)
+    task_utils.request = send_for_partner
     # request() of api_utils has other callers, whose requests must be signed: so a function of its own for this one.
     forward_page.forward_api = FunctionType(
         forward_page.forward_api.__code__, {**vars(api_utils), "request": send_unsigned})
-    _authenticate_partners_of_models(apps)
+    grpc_utils.request = send_for_partner  # last, as it says that all is done
 
 
 def _unknown_parts(grpc_utils: Any, task_utils: Any, requests_utils: Any, apps: Any) -> Iterator[str]:

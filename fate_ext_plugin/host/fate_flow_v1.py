@@ -1,5 +1,6 @@
 """FATE Flow 1.9 to 1.11 as our host, and what differs between them."""
 import sys
+import threading
 from functools import lru_cache
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
@@ -8,13 +9,17 @@ from fate_ext_plugin.host import resolve
 
 # FATE's own statuses of a job that an ApiReader may run in (fate_flow.entity.run_status).
 RUNNING_STATUSES = ("waiting", "running")
+# Of our own to MySQL, beside FATE Flow's 100: MySQL takes 151 by default.
+MAX_CONNECTIONS = 20
+_opening = threading.Lock()
 
 
 class FateFlowV1:
     """The server process we are imported into. Everything of FATE Flow is imported here and nowhere else."""
 
     def __init__(self) -> None:
-        self.store = Store(_database())
+        with _opening:  # hooks are first asked by several requests at once
+            self.store = Store(_database())
         self.frame = None if _werkzeug_speaks_chunked() else frame_chunks
 
     @property
@@ -108,7 +113,8 @@ def _database() -> Any:
 
     from fate_ext_plugin.db import patience
 
-    options = {**DATABASE, "read_timeout": patience.ANSWER_SECONDS, "write_timeout": patience.ANSWER_SECONDS}
+    options = {**DATABASE, "max_connections": MAX_CONNECTIONS, "read_timeout": patience.ANSWER_SECONDS,
+               "write_timeout": patience.ANSWER_SECONDS}
     return patience.ImpatientMySQL(options.pop("name"), **options)
 
 

@@ -32,8 +32,8 @@ from fate_ext_plugin.util.refreshing_cache import RefreshingCache
 REFRESH_SECONDS = 1.0
 # Answers kept in memory; each is the few grants that may cover one item for one party.
 MAX_ANSWERS = 20_000
-# SQLite takes 999 values in a statement; a row of a grant has 19.
-KEYS_AT_ONCE, ROWS_AT_ONCE = 500, 50
+# SQLite takes 999 values in a statement.
+KEYS_AT_ONCE, ROWS_AT_ONCE = 500, 999 // len(tables.Grant._meta.sorted_fields)
 GRANTS = "grants"
 # The columns of a grant's own terms.
 TERMS = [field for field in tables.Grant._meta.sorted_fields if not field.name.startswith(("f_create", "f_update"))]

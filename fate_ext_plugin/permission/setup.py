@@ -33,10 +33,11 @@ def open_permission(settings: Settings, store: Store, party_id: str) -> Permissi
     migrate(store)
     if chosen.mode == OBSERVE:
         logger.warning("permission is only observed: every job is allowed (%s.permission.mode: observe)", SECTION)
-    return Permission(Grants(store), Uses(store), Calendar(chosen.time_zone), AuditLog(trail_folder(settings)),
-                      party_id, chosen.mode, chosen.check_local)
+    audit_log = AuditLog(permission_audit_folder(settings))
+    return Permission(Grants(store), Uses(store), Calendar(chosen.time_zone), audit_log, party_id, chosen.mode,
+                      chosen.check_local)
 
 
-def trail_folder(settings: Settings) -> Path:
+def permission_audit_folder(settings: Settings) -> Path:
     """Beside the audit log of authentication, whose many lines would push its own out."""
     return settings.data_dir / "audit" / "permission"

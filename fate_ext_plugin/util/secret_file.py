@@ -35,7 +35,9 @@ def take_from_others(path: Path) -> bool:
     try:
         path.chmod(mode & ~OTHERS)
         reason = "its file system keeps no modes" if mode_of(path) & OTHERS else ""
-    except PermissionError as error:
+    except FileNotFoundError:
+        raise
+    except OSError as error:
         reason = f"{error.strerror}: it belongs to the user ID {path.stat().st_uid}"
     if reason:
         raise InvalidSettings(f"{path} is open to others than its owner (mode {mode:04o}), and that can't be changed "

@@ -12,7 +12,7 @@ from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from fate_ext_plugin.access.guard import AccessGuard, RedactTokens, redact
-from fate_ext_plugin.apps import ServiceBlueprint, create_app, refusing_door
+from fate_ext_plugin.apps.blueprint import ServiceBlueprint, create_app, refusing_blueprint
 from fate_ext_plugin.apps.service_urls import service_uris
 from fate_ext_plugin.errors import Forbidden, InvalidSettings
 from fate_ext_plugin.util.network import LOOPBACK
@@ -222,7 +222,7 @@ def test_redaction_hides_tokens_only() -> None:
 
 def test_a_plugin_that_could_not_start_refuses_everything() -> None:
     """FATE Flow's own 404 is a 200, which ApiReader would take for success without data."""
-    client = create_app(refusing_door("not started")).test_client()
+    client = create_app(refusing_blueprint("not started")).test_client()
     for path in ("/v1/ext/", "/v1/ext/upload", "/v1/ext/a/b"):
         for method in ("GET", "POST", "OPTIONS", "DELETE"):
             assert client.open(path, method=method).status_code == 503

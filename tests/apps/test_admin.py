@@ -365,8 +365,15 @@ class TestAudit:
         removed = wait_until(lambda: audit_log(site, who="ops", what=f"DELETE {PREFIX}/grants/none"), what="the log")
         assert [(entry["allowed"], entry["reason"]) for entry in removed] == [(False, "code 40405")]
         added = wait_until(lambda: [entry for entry in audit_log(site, who="ops", what=f"POST {PREFIX}/grants")
-                                    if entry.get("request", {}).get("unknown")], what="the log")
-        assert [(entry["allowed"], entry["reason"]) for entry in added] == [(False, "code 40001")]
+                                    if entry["reason"] == "code 40001"], what="the log")
+        assert [(entry["allowed"], entry["request"]) for entry in added] == [(False, {"party": "1"})]
+
+    def test_no_secret_is_noted_that_stands_under_a_wrong_name(self, admin: Admin, site: Site) -> None:
+        refused(admin.ask("PUT", "/clients/nobody", body={"enabled": True, "secret": "hunter2"}), 400)
+        refused(admin.ask("POST", "/clients", body={"app_key": "x", "Secret": "hunter2"}), 400)
+        refused(admin.ask("DELETE", "/clients/last"), 404)
+        wait_until(lambda: audit_log(site, who="ops", what=f"DELETE {PREFIX}/clients/last"), what="the log")
+        assert "hunter2" not in "".join(path.read_text("utf-8") for path in (site.data_dir / "audit").glob("*.jsonl"))
 
     def test_it_is_searched(self, viewer: Admin, site: Site) -> None:
         refused(client(site, PLAIN).ask("GET", "/health"), 403)

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from fate_ext_plugin import __version__
 from fate_ext_plugin.access.guard import AccessGuard
-from fate_ext_plugin.apps import ServiceBlueprint, create_app, held
+from fate_ext_plugin.apps.blueprint import ServiceBlueprint, create_app, held
 from fate_ext_plugin.errors import InvalidSettings, NotReady
 from fate_ext_plugin.host.standalone import Standalone
 from fate_ext_plugin.monitoring.readiness import Readiness

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from fate_ext_plugin.audit.search import read
-from fate_ext_plugin.permission.setup import trail_folder
+from fate_ext_plugin.permission.setup import permission_audit_folder
 from tests.support.builder import MakeSite
 from tests.support.permission import grant, recorded
 from tests.support.site import Site, wait_until
@@ -99,9 +99,10 @@ def test_only_through_access_control(site: Site) -> None:
         refused(requests.get(site.url("permission").replace("?", f"{path}?"), timeout=60), 405)
 
 
-def test_every_decision_is_in_the_audit_trail(site: Site) -> None:
+def test_every_decision_is_in_the_audit_log(site: Site) -> None:
     answer(site, {**recorded()[3], "src_party_id": "7777"})
-    newest = wait_until(lambda: [entry for entry in read(trail_folder(site.settings)) if entry["who"] == "7777"])[0]
+    newest = wait_until(lambda: [
+        entry for entry in read(permission_audit_folder(site.settings)) if entry["who"] == "7777"])[0]
     assert (newest["allowed"], newest["check"]) == (False, "permission")
 
 

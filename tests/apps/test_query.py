@@ -15,7 +15,8 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from fate_ext_plugin.apps import create_app, feature_app
+from fate_ext_plugin.apps import feature_app
+from fate_ext_plugin.apps.blueprint import create_app
 from fate_ext_plugin.apps.service_urls import service_uris
 from fate_ext_plugin.errors import DatabaseUnavailable
 from fate_ext_plugin.host.standalone import Standalone

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from fate_ext_plugin.audit.log import AuditLog
-from fate_ext_plugin.permission.setup import trail_folder
+from fate_ext_plugin.permission.setup import permission_audit_folder
 from tests.support.builder import MakeSite
 from tests.support.commands import FakeFateFlow, Run, fails
 from tests.support.permission import asked
@@ -223,7 +223,7 @@ class TestRehearsal:
                 (20, "long-ago", "host", "old", True), (3, "1", "host", "reader", True),
                 (3, "1", "guest", "reader", True), (2, "2", "host", "reader", True),
                 (1, "3", "host", "homo_nn", False)):
-            audit_log = AuditLog(trail_folder(site.settings), lambda days=days: now - days * DAY)  # type: ignore[misc]
+            audit_log = AuditLog(permission_audit_folder(site.settings), lambda days=days: now - days * DAY)  # type: ignore[misc]
             audit_log.write("permission", allowed, "9999", None, None, "then",
                         asked(component, job=job, role=role).to_dict())
             audit_log.flush()

@@ -28,7 +28,7 @@ def site(request: pytest.FixtureRequest, make_shared_site: MakeSite) -> Site:
     return make_shared_site(
         request.param, views={"slow": slow_view, "wide": partial(slow_view, columns=WIDE)}, default_view="slow",
         min_free_bytes=0, max_held_queries=MAX_HELD, mounted=request.param == "mounted",
-        constants={"apps.TIMEOUT_SECONDS": TIMEOUT, "server.TIMEOUT_SECONDS": TIMEOUT})
+        constants={"apps.blueprint.TIMEOUT_SECONDS": TIMEOUT, "server.TIMEOUT_SECONDS": TIMEOUT})
 
 
 def connect(site: Site, sent: str) -> socket.socket:

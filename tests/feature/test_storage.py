@@ -81,13 +81,16 @@ def test_no_file_of_ours_that_was_open_to_others_stays_so(
 
 
 def test_what_is_not_ours_in_data_dir_keeps_its_mode(storage: Storage, tmp_path: Path) -> None:
-    theirs, behind_a_link = tmp_path / "ext" / "features.parquet", tmp_path / "key"
-    for path in (theirs, behind_a_link):
+    theirs, behind_a_link, in_a_linked_folder = (
+        tmp_path / "ext" / "features.parquet", tmp_path / "key", tmp_path / "log" / "allowed.jsonl")
+    for path in (theirs, behind_a_link, in_a_linked_folder):
+        path.parent.mkdir(exist_ok=True)
         path.touch()
         path.chmod(0o644)
     (tmp_path / "ext" / "master_key").symlink_to(behind_a_link)
+    (tmp_path / "ext" / "audit").symlink_to(in_a_linked_folder.parent)
     storage.close_to_others()
-    assert mode(theirs) == mode(behind_a_link) == 0o644
+    assert mode(theirs) == mode(behind_a_link) == mode(in_a_linked_folder) == 0o644
 
 
 def test_nothing_is_served_from_a_folder_that_can_t_be_taken_from_others(

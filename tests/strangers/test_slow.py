@@ -54,7 +54,7 @@ def test_no_number_of_slow_strangers_holds_up_the_others(site: Site, sent: bytes
     is_well(site)
 
 
-SECOND = {"apps.TIMEOUT_SECONDS": 1, "server.TIMEOUT_SECONDS": 1, "apps.request_body.STRANGER_SECONDS": 1}
+SECOND = {"apps.blueprint.TIMEOUT_SECONDS": 1, "server.TIMEOUT_SECONDS": 1, "apps.request_body.STRANGER_SECONDS": 1}
 
 
 @pytest.fixture(scope="module")

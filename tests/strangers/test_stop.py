@@ -17,7 +17,7 @@ from tests.support.stranger import LONG, connect, head, is_well
 from tests.support.wire import target
 
 WIDE = [f"{number}{'x' * 200}" for number in range(10)]
-HOUR = {"apps.TIMEOUT_SECONDS": 3600, "server.TIMEOUT_SECONDS": 3600}
+HOUR = {"apps.blueprint.TIMEOUT_SECONDS": 3600, "server.TIMEOUT_SECONDS": 3600}
 #: Requests are cut off at once, or not at all; the process ends at once, or only then.
 SOON, NEVER = {"server.REQUESTS_SECONDS": 0.1}, {"server.REQUESTS_SECONDS": 3600}
 

@@ -13,6 +13,7 @@ from fate_ext_plugin.host.fate_flow_hooks import Once
 #: what stands in service_conf.yaml, as FATE Flow's settings name it
 SETTINGS: Dict[str, Any] = {
     "CLIENT_AUTHENTICATION": False, "SITE_AUTHENTICATION": False, "PERMISSION_SWITCH": False, "HOOK_MODULE": {},
+    "COMPONENT_PERMISSION": False, "DATASET_PERMISSION": False,
     "PARTY_ID": "9999", "HTTP_APP_KEY": "key", "HTTP_SECRET_KEY": "secret", "DATABASE": {},
 }
 RELEASED: Dict[str, str] = {

@@ -6,7 +6,7 @@ from typing import Any, FrozenSet, Iterator, List, Optional, Tuple
 from urllib.parse import parse_qs, urlsplit
 
 from fate_ext_plugin.access.guard import TOKEN_ARGUMENT, AccessGuard
-from fate_ext_plugin.apps import PREFIX
+from fate_ext_plugin.apps.blueprint import PREFIX
 from fate_ext_plugin.apps.service_urls import services_of
 from fate_ext_plugin.cli.check.findings import Doubtful, Findings, Problem, Test
 from fate_ext_plugin.cli.flow import Answer, Flow, Refused, Unreachable, exchange

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Dict, List, Set
 
 from fate_ext_plugin import __version__
-from fate_ext_plugin.apps import PREFIX
+from fate_ext_plugin.apps.blueprint import PREFIX
 from fate_ext_plugin.cli.check.findings import Findings
 from fate_ext_plugin.cli.flow import Unreachable, exchange
 from fate_ext_plugin.db.base import Store, date_of, now_ms

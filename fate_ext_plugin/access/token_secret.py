@@ -7,19 +7,17 @@ import secrets
 
 from fate_ext_plugin.db.base import Store, create_once
 from fate_ext_plugin.db.server import Secret
-from fate_ext_plugin.feature.storage import Storage
 
 NAME = "tokens"
 
 
-def shared_secret(store: Store, storage: Storage) -> bytes:
-    """:raises InvalidSettings: the copy in data_dir can't be used."""
-    own = storage.secret()
+def shared_secret(store: Store, own: bytes) -> bytes:
+    """The secret of all servers.
+
+    :param own: this server's copy, which becomes the one of all where it is the first server.
+    """
     store.call(lambda: create_once(Secret, f_name=NAME, f_value=own.hex()))
-    shared = bytes.fromhex(store.call(lambda: Secret.get(Secret.f_name == NAME).f_value))
-    if shared != own:
-        storage.keep_secret(shared)
-    return shared
+    return bytes.fromhex(store.call(lambda: Secret.get(Secret.f_name == NAME).f_value))
 
 
 def replace_secret(store: Store) -> None:
