@@ -167,10 +167,16 @@ class SiteKeys:
             return fingerprint  # our own, which is there with more
         key_id = _id(kind, party_id, fingerprint)
         text = rsa.pem if kind == PRIVATE else rsa.public_pem
-        self._store.call(lambda: create_once(
+        added = self._store.call(lambda: create_once(
             tables.SiteKey, f_id=key_id, f_party_id=party_id, f_kind=kind, f_fingerprint=fingerprint,
             f_key=self._box.seal(text, key_id) if kind == PRIVATE else text,
             f_valid_from=valid_from, f_valid_until=valid_until))
+        try:
+            self._require_unshared(party_id, fingerprint)  # somebody else may have added it meanwhile
+        except KeyTaken:
+            if added:
+                self._store.call(tables.SiteKey.delete().where(tables.SiteKey.f_id == key_id).execute)
+            raise
         self._cached.forget()
         return fingerprint
 

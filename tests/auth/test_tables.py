@@ -2,11 +2,12 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, List
+from typing import Any, Callable, List
 from unittest.mock import ANY
 
 import pytest
 
+from fate_ext_plugin.auth import key_store
 from fate_ext_plugin.auth import key_store as module
 from fate_ext_plugin.auth import nonces as replay
 from fate_ext_plugin.auth.client_store import Clients
@@ -123,6 +124,21 @@ def test_no_two_parties_have_one_key(store: Store) -> None:
     assert [(row["party_id"], row["kind"]) for row in keys.rows()] == [("10000", "public"), ("9999", "private")]
     keys.remove("10000", fingerprint)
     assert keys.add_public("10001", public_of(theirs)) == fingerprint, "it is free again"
+
+
+def test_not_even_where_two_add_it_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys, others, pem = SiteKeys(store, BOX), SiteKeys(store, BOX), public_of(private_pem(4096))
+    add = key_store.create_once
+
+    def add_after_another(*arguments: Any, **values: Any) -> bool:
+        monkeypatch.setattr(key_store, "create_once", add)
+        others.add_public("first", pem)
+        return add(*arguments, **values)
+
+    monkeypatch.setattr(key_store, "create_once", add_after_another)
+    with pytest.raises(KeyTaken, match="party first already"):
+        keys.add_public("second", pem)
+    assert [row["party_id"] for row in keys.rows() if row["party_id"] in ("first", "second")] == ["first"]
 
 
 def test_keys_that_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
