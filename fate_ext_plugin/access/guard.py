@@ -1,4 +1,4 @@
-"""Access control: who may call. FATE Flow does not guard our paths, so every request passes here first.
+"""Access control: who may call. FATE Flow does not guard our paths, so each view asks here first.
 
 A caller needs both: an address in an allowed network, and the capability token of the service, which only the url
 in FATE Flow's registry holds. The token is a second lock, never the only one: FATE Flow shows registered urls

@@ -29,7 +29,7 @@ Measure = Callable[[str, int, float], None]
 
 
 class ServiceBlueprint:
-    """A blueprint under :data:`PREFIX` whose every path passes access control, and whose every error is ours.
+    """A blueprint under :data:`PREFIX`. Every view passes access control, and every error is answered in our format.
 
     FATE Flow's app answers any exception, werkzeug's own included, with HTTP 200 (contract section 3), so the
     blueprint handles all of them, and takes every path under its prefix.

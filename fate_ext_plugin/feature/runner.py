@@ -25,8 +25,8 @@ IDS_GONE = "The job's ID file is gone."
 
 
 class Runner:
-    """One a server. All its jobs are this ``owner``'s; those of servers that are gone become so, where it sees their
-    files."""
+    """One for each server. It runs the jobs of ``owner``, and takes over the jobs of dead servers whose files it can
+    read."""
 
     def __init__(
         self, jobs: Jobs, storage: Storage, views: Mapping[str, View], waiters: JobWaiters, owner: str,

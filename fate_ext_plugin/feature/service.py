@@ -80,15 +80,15 @@ class FeatureService:
         view.source.check(join)
         self._check_fate_job(body.get("job_id"))
         job_id = self._jobs.new_id()
-        with self._place(job_id):
+        with self._queue_place(job_id):
             self._accept(job_id, body, view, join, length, chunks)
         return job_id
 
     @contextmanager
-    def _place(self, job_id: str) -> Iterator[None]:
-        """One of the places of those that may wait; uploads under way that came before have theirs already.
+    def _queue_place(self, job_id: str) -> Iterator[None]:
+        """Reserve a place in the queue of waiting jobs. Uploads that began earlier have reserved theirs.
 
-        :raises TooManyJobs: there is none left.
+        :raises TooManyJobs: the queue is full.
         """
         with self._lock:
             before = list(self._arriving)
@@ -144,7 +144,7 @@ class FeatureService:
         return self._jobs.get(job_id)
 
     def hold(self, job_id: str, seconds: float, heartbeat: float) -> Iterator[Job]:
-        """Yield the job every ``beat`` seconds, and a last time when it ended or ``seconds`` passed.
+        """Yield the job every ``heartbeat`` seconds, and a last time when it ended or ``seconds`` passed.
 
         With too many queries held, or a job that has ended, the first is the last.
         """

@@ -1,1 +1,1 @@
-"""marshmallow schemas: every request, every answer, every setting."""
+"""marshmallow schemas of requests and answers; those of settings are in settings/schema.py and beside the sources."""
