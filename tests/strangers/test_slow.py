@@ -1,6 +1,6 @@
 """Clients that are slow on purpose: none takes a thread of ``fate-ext serve``, or one of the host's for good."""
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -121,11 +121,12 @@ def test_nor_do_those_that_wait_fill_the_memory_and_who_sent_little_is_not_the_o
     with ExitStack() as stack:
         first = stack.enter_context(connect(site, b"GET /v1/ext/health HTTP/1.1\r\n"))
         is_well(site)  # and so has heard of the one before
-        for _ in range(100):
+        for _ in range(200):
             connection = stack.enter_context(connect(site, head(*SIGN_IN, f"Content-Length: {1 << 20}")))
-            connection.sendall(b"a" * (1 << 19))
+            with suppress(ConnectionError):  # it is cut
+                connection.sendall(b"a" * ((1 << 20) - 1))
         is_well(site)
-        assert of_process(site, "VmRSS") - memory < 30_000
+        assert of_process(site, "VmRSS") - memory < 100_000  # KiB: half of what they sent
         first.sendall(b"Host: a\r\nConnection: close\r\n\r\n")
         assert answers(first)[0][0] == 200
 
