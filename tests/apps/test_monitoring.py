@@ -221,7 +221,7 @@ def test_the_time_that_a_request_is_held_does_not_count_as_latency(monkeypatch: 
             clock.now += 1000
         clock.now += 2
         return "done"
-    monkeypatch.setattr("fate_ext_plugin.apps.time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr("fate_ext_plugin.apps.blueprint.time", SimpleNamespace(monotonic=clock))
     blueprint = ServiceBlueprint(AccessGuard(b"s" * 32, LOOPBACK, ()), lambda *measure: measured.append(measure))
     blueprint.add("query", ["GET"], view, token=False)
     create_app(blueprint.manager).test_client().get("/v1/ext/query")
